@@ -1,0 +1,1 @@
+"""Lasair: a transient alert broker for ZTF and Rubin LSST."""

@@ -1,0 +1,115 @@
+"""What every store promises. Embedded and cluster engines pass the same contract suites (tests/contract).
+
+All writes are keyed and idempotent: any order, any number of times, the same final state. A store that cannot
+be written raises StoreUnavailable and leaves what it held before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasair.packets.batch import Columns, CutoutKind
+
+#: Light curves live in name spaces: 'lsst', 'ztf', and 'lsst_ss' for LSST's movers (keyed by ssObjectId).
+Namespace = str
+
+
+class PutResult(NamedTuple):
+    """What a put changed, for the run's summary."""
+
+    written: int
+    unchanged: int
+
+
+class LightcurveStore(Protocol):
+    """Light-curve rows by object. A row's key is (kind, source_id), or without an id the survey's provenance."""
+
+    def put(
+        self,
+        namespace: Namespace,
+        object_ids: NDArray[np.int64],
+        rows: NDArray[Any],
+        offsets: NDArray[np.int64],
+        version_mjd: NDArray[np.float64],
+        version_id: NDArray[np.int64],
+    ) -> PutResult:
+        """Merge rows into the objects' light curves.
+
+        Alert i says ``rows[offsets[i]:offsets[i+1]]`` about ``object_ids[i]`` (which may repeat), at version
+        ``(version_mjd[i], version_id[i])``. Of two versions of one row the greater wins; of equal versions
+        each field keeps its non-missing (else greater) value.
+        """
+
+    def get(
+        self, namespace: Namespace, object_ids: Sequence[int], *, mjd_min: float = -np.inf, mjd_max: float = np.inf
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """(rows, offsets) of the objects in the order asked, rows sorted by (mjd_tai, kind, source_id)."""
+
+    def close(self) -> None: ...
+
+
+class Cutout(NamedTuple):
+    """One image to keep."""
+
+    alert_id: int
+    kind: CutoutKind
+    #: FITS bytes as sent (gzipped for ZTF)
+    data: bytes | memoryview
+
+
+class CutoutStore(Protocol):
+    """Cutout images by (survey, alert id, kind), grouped by night for expiry."""
+
+    def put(self, survey: str, night: int, cutouts: Iterable[Cutout]) -> PutResult:
+        """Keep the primary image of each cutout, compressed; an image already held is not written again.
+
+        A cutout that is no FITS image is left out (the alert is good all the same) and counted by neither.
+        """
+
+    def get(self, survey: str, alert_id: int, kind: CutoutKind) -> bytes | None:
+        """A FITS file with the primary image, or None."""
+
+    def expire(self, before_night: int) -> int:
+        """Remove all nights earlier than `before_night` (UTC date as yyyymmdd); the number of nights removed."""
+
+    def close(self) -> None: ...
+
+
+class Versions(NamedTuple):
+    """Orders what several alerts say of one object: (mjd_tai, alert_id, n_rows), greater wins."""
+
+    mjd_tai: NDArray[np.float64]
+    alert_id: NDArray[np.int64]
+    n_rows: NDArray[np.int64]
+
+
+class ObjectStore(Protocol):
+    """The main SQL database: the tables of schema/, keyed replace, newest alert wins."""
+
+    def put(self, survey: str, table: str, columns: Columns, versions: Versions | None = None) -> PutResult:
+        """Replace rows by primary key. With `versions` a row is replaced only by an equal or greater version;
+        the input may hold several rows of one key."""
+
+    def get(self, survey: str, table: str, key: int | str) -> list[dict[str, Any]]:
+        """Rows of one object as dictionaries in schema order."""
+
+    def query(self, sql: str, parameters: Sequence[Any], *, time_limit_s: float, row_limit: int) -> QueryResult:
+        """Run a compiled query, read-only. Raises BadQuery when it takes too long."""
+
+    def cone(self, survey: str, ra: float, decl: float, radius_arcsec: float) -> list[tuple[int | str, float]]:
+        """(object, separation in arcsec) within the radius, nearest first."""
+
+    def count(self, survey: str, table: str) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class QueryResult(NamedTuple):
+    names: list[str]
+    rows: list[tuple[Any, ...]]
+    #: True when `row_limit` cut the answer
+    truncated: bool
