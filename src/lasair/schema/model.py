@@ -13,7 +13,9 @@ import yaml
 Survey = Literal["lsst", "ztf"]
 SURVEYS: tuple[Survey, ...] = get_args(Survey)
 
-ColumnType = Literal["bool", "int", "bigint", "double", "text16", "text32", "text80", "text256", "text", "json", "timestamp"]
+ColumnType = Literal[
+    "bool", "int", "bigint", "double", "text16", "text32", "text80", "text256", "text", "json", "timestamp"
+]
 COLUMN_TYPES: tuple[str, ...] = get_args(ColumnType)
 
 #: The one kind of "missing" in arrays: NaN for floats, this for integers, b"" / "" for text.
@@ -32,15 +34,23 @@ class Column:
     doc: str
     origin: str
     unit: str = ""
+    #: when the value is NULL, in words; "never" when it never is
     absent: str = ""
     section: str = ""
 
     @property
+    def nullable(self) -> bool:
+        """Whether a value may be NULL; keys and counts never are."""
+        return self.absent != "never"
+
+    @property
     def is_number(self) -> bool:
+        """Whether it compares with numbers."""
         return self.type in ("bool", "int", "bigint", "double")
 
     @property
     def is_text(self) -> bool:
+        """Whether it compares with text; times of type `timestamp` do."""
         return not self.is_number
 
 
@@ -62,10 +72,12 @@ class Table:
 
     @property
     def physical(self) -> str:
+        """The table's name in the databases."""
         return f"{self.survey}_{self.name}" if self.survey else self.name
 
     @property
     def column_names(self) -> tuple[str, ...]:
+        """The columns' names in the published order."""
         return tuple(column.name for column in self.columns)
 
     def column(self, name: str) -> Column:
@@ -91,6 +103,7 @@ class Field:
 
     @property
     def numpy(self) -> str:
+        """The numpy type; a band is the ASCII code of its letter."""
         return "u1" if self.dtype == "band" else self.dtype
 
 
@@ -104,6 +117,7 @@ class Layout:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The packed numpy type of one row."""
         return np.dtype([(field.name, field.numpy) for field in self.fields])
 
 
@@ -114,15 +128,24 @@ def _spellings(source: str | list[str] | None) -> tuple[str, ...]:
 
 
 def _expand(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """One YAML entry with `bands: ugrizy` stands for one entry a band, `{b}` replaced in its texts."""
+    """One YAML entry with `bands: ugrizy` stands for one entry a band, `{b}` replaced in its texts.
+
+    An entry with `columns` (and `bands`) stands for all of these, band by band; its other keys are their defaults.
+    """
+    rest = {key: value for key, value in entry.items() if key not in ("bands", "columns")}
+    members = [{**rest, **column} for column in entry["columns"]] if "columns" in entry else [rest]
     bands = entry.get("bands")
     if not bands:
-        return [entry]
-    rest = {key: value for key, value in entry.items() if key != "bands"}
-    return [{key: value.replace("{b}", b) if isinstance(value, str) else value for key, value in rest.items()} for b in bands]
+        return members
+    return [
+        {key: value.replace("{b}", b) if isinstance(value, str) else value for key, value in member.items()}
+        for b in bands
+        for member in members
+    ]
 
 
-def _read(path: str) -> Any:
+def read_yaml(path: str) -> Any:
+    """One of the schema's own YAML files, by its path in this package."""
     text = resources.files("lasair.schema").joinpath(path).read_text(encoding="utf-8")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return yaml.load(text, Loader=loader)
@@ -132,7 +155,7 @@ def _read(path: str) -> Any:
 def layout(survey: Survey, part: Literal["alert", "row"]) -> Layout:
     """The in-memory layout of a survey's alerts or light-curve rows."""
     fields = []
-    for entry in _read(f"layouts/{survey}.yaml")[part]:
+    for entry in read_yaml(f"layouts/{survey}.yaml")[part]:
         for one in _expand(entry):
             source = one.get("from")
             sources = {k: _spellings(v) for k, v in source.items()} if isinstance(source, dict) else _spellings(source)
@@ -156,7 +179,7 @@ def load_tables() -> tuple[Table, ...]:
     found: list[Table] = []
     folder = resources.files("lasair.schema").joinpath("tables")
     for name in sorted(item.name for item in folder.iterdir() if item.name.endswith(".yaml")):
-        for entry in _read(f"tables/{name}"):
+        for entry in read_yaml(f"tables/{name}"):
             surveys: list[Survey | None] = list(entry.get("surveys") or [None])
             for survey in surveys:
                 found.append(_table(entry, survey))
