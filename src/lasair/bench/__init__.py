@@ -1,0 +1,1 @@
+"""How fast every stage is, in CPU time: workloads, measurements, the report."""

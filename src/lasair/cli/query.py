@@ -1,0 +1,66 @@
+"""`lasair query`: Lasair SQL on stored data."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lasair.cli.output import format_option, print_rows, say
+from lasair.cli.state import State, state_option
+
+
+@click.command("query")
+@click.argument("select")
+@click.argument("tables", metavar="FROM")
+@click.argument("where", default="")
+@click.option("--order-by", default="", help="Expressions to sort by, for instance 'ra DESC'.")
+@click.option("--limit", type=click.IntRange(0), default=1000, show_default=True, help="Most rows.")
+@click.option("--offset", type=click.IntRange(0), default=0, help="Rows to leave out first.")
+@click.option(
+    "--survey", type=click.Choice(["lsst", "ztf"]), help="Whose objects; inferred from the columns when not given."
+)
+@format_option("table", "csv", "json", "parquet")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write instead of the terminal."
+)
+@state_option
+def query_command(
+    select: str,
+    tables: str,
+    where: str,
+    order_by: str,
+    limit: int,
+    offset: int,
+    survey: Any,
+    form: Any,
+    output: Path | None,
+    state: State,
+) -> None:
+    """Ask the database: SELECT columns FROM tables [WHERE conditions], in Lasair SQL.
+
+    \b
+    lasair query "diaObjectId, ra, decl" objects "nDiaSources > 5 AND glat > 20"
+    lasair query "objectId, gmag" objects "gmag < 15" --survey ztf --format csv
+    """
+    from lasair.query.compile import compile_query, infer_survey
+
+    state.must_exist()
+    whose = survey or infer_survey(select, tables, where)
+    # one row more than asked tells whether there is more
+    compiled = compile_query(
+        select, tables, where, survey=whose, mode="stored", order_by=order_by, limit=limit + 1, offset=offset
+    )
+    now_mjd_tai = time.time() / 86_400 + 40_587 + 37 / 86_400
+    with state.stores() as stores:
+        result = stores.objects.query(
+            compiled.sqlite.sql,
+            compiled.sqlite.bind(now_mjd_tai),
+            time_limit_s=state.settings.query_time_limit_s,
+            row_limit=limit,
+        )
+    print_rows(compiled.columns, result.rows, form, output=output)
+    if result.truncated:
+        say(f"truncated: there are more than {limit} rows; raise --limit or use --offset")

@@ -1,0 +1,42 @@
+"""`lasair simulate`: write simulated packets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lasair.cli.output import say
+
+PROFILES = ("demo", "test", "ztf-night", "lsst-visit", "lsst-deep", "lsst-year", "w-ztf", "lsst-mix")
+
+
+@click.command("simulate")
+@click.argument("profile", type=click.Choice(PROFILES))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same bytes.")
+@click.option("--alerts", "n", type=click.IntRange(1), help="How many alerts (default: the profile's own number).")
+def simulate_command(profile: str, output: Path, seed: int, n: int | None) -> None:
+    """Write the packets of PROFILE to a folder, with schemas, truth.csv and faults.csv beside them."""
+    summary = write_with_progress(profile, output, seed, n)
+    say(str(summary))
+    click.echo(f"lasair run {output}")
+
+
+def write_with_progress(profile: str, output: Path, seed: int, n: int | None = None) -> object:
+    """Simulate with a progress bar when on a terminal; the simulator's summary."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from lasair.simulate.write import write
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return write(profile, output, seed=seed, n=n)
+    with Progress(console=console) as bar:
+        task = bar.add_task(f"simulating {profile}", total=None)
+        return write(
+            profile, output, seed=seed, n=n, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )

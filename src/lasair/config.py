@@ -1,0 +1,71 @@
+"""Every setting, typed, with its unit and meaning. Read once, in a main.
+
+Sources, strongest first: environment (``LASAIR_<NAME>``), ``lasair.toml`` in the state folder, the defaults here.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lasair.errors import BadDefinition
+
+
+class Settings(BaseSettings):
+    """Settings of one machine's pipeline."""
+
+    model_config = SettingsConfigDict(env_prefix="LASAIR_", extra="forbid", frozen=True)
+
+    batch_alerts: int = Field(1000, ge=1, le=100_000, description="Most alerts in one batch.")
+    batch_bytes: int = Field(64_000_000, ge=1_000_000, description="Most bytes of packets in one batch.")
+    allow_programids: tuple[int, ...] = Field(
+        (1,), description="ZTF programmes that may be read; 2 and 3 are not public."
+    )
+    filter_movers: bool = Field(False, description="Pass known Solar System objects on to objects and filters.")
+    filter_time_limit_s: float = Field(10.0, gt=0, description="Longest run of one filter on one batch [s].")
+    filter_row_limit: int = Field(1000, ge=1, description="Most alerts one filter may deliver from one batch.")
+    filter_byte_quota: int = Field(
+        100_000_000, ge=-1, description="Most bytes a filter may deliver a UTC day; -1 is no limit."
+    )
+    query_time_limit_s: float = Field(60.0, gt=0, description="Longest run of a query on stored data [s].")
+    schema_registry: str = Field(
+        "https://rubin-alert-schemas.slac.stanford.edu/schema-registry", description="LSST schema registry (URL)."
+    )
+    registry_timeout_s: float = Field(5.0, gt=0, description="Longest wait for the schema registry [s].")
+    dust_map_dir: Path | None = Field(None, description="Folder with the SFD98 dust maps; without it E(B-V) is NULL.")
+    lightcurve_shards: int = Field(
+        4, ge=1, le=256, description="Files the light curves are spread over (fixed at creation)."
+    )
+    durable: bool = Field(True, description="Wait for the disk at each commit, so that a power cut loses nothing.")
+    keep_cutout_nights: int = Field(365, ge=1, description="Nights that cutouts are kept.")
+    keep_stream_days: float = Field(30.0, gt=0, description="Days that delivered messages can be read.")
+    keep_dead_letter_days: float = Field(90.0, gt=0, description="Days that dead letters are kept.")
+    keep_seen_days: float = Field(400.0, gt=0, description="Days that the ids of alerts seen are remembered.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level that is logged."
+    )
+
+
+def load(state: Path, **overrides: Any) -> Settings:
+    """Settings of the state folder; BadDefinition names each wrong one and what would do.
+
+    Unknown keys are refused, in the file and in `overrides`.
+    """
+    file = state / "lasair.toml"
+    stored: dict[str, Any] = {}
+    if file.is_file():
+        try:
+            stored = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+            raise BadDefinition(f"{file} is not TOML: {err}") from err
+    environment = {name for name in Settings.model_fields if f"LASAIR_{name.upper()}" in os.environ}
+    try:
+        return Settings(**{key: value for key, value in stored.items() if key not in environment} | overrides)
+    except ValidationError as err:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in err.errors())
+        raise BadDefinition(f"settings ({file} or LASAIR_* variables): {problems}") from err

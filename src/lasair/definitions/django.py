@@ -1,0 +1,66 @@
+"""Opens the definitions' database with Django, outside a web site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lasair.errors import StoreUnavailable
+
+
+def connect(path: Path) -> None:
+    """Make the models use the SQLite file `path`, made or migrated when needed.
+
+    May be called again with another file. Raises StoreUnavailable when the file cannot be opened or written.
+    """
+    import django
+    from django.conf import settings
+    from django.db import connections
+
+    from lasair.definitions import settings as ours
+
+    if not settings.configured:
+        settings.configure(**{name: value for name, value in vars(ours).items() if name.isupper()})
+        django.setup()
+    wanted = ours.database(path)
+    connection = connections["default"]
+    if connection.settings_dict["NAME"] != wanted["NAME"]:
+        connection.close()
+        for held in (connection.settings_dict, connections.databases["default"]):
+            held.update(wanted)
+    with database_errors(path):
+        _migrate(connection)
+
+
+def disconnect() -> None:
+    """Close the file; the models open it again when they are used."""
+    from django.db import connections
+
+    connections.close_all()
+
+
+def _migrate(connection: Any) -> None:
+    from django.core.management import call_command
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    # the check costs 20 ms, the command ten times that
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", verbosity=0, interactive=False)
+
+
+@contextmanager
+def database_errors(path: Path | None = None) -> Iterator[None]:
+    """Turn Django's errors of a database that cannot be used into StoreUnavailable."""
+    from django.db import connections
+    from django.db.utils import DatabaseError, IntegrityError
+
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DatabaseError as err:
+        name = path or connections["default"].settings_dict["NAME"]
+        raise StoreUnavailable(f"cannot use {name}: {err}; nothing was changed") from err

@@ -1,0 +1,1 @@
+"""What came in and what became of it: one transaction a batch, and it must close."""

@@ -1,0 +1,99 @@
+"""The books: what is counted per partition and night, and the sums that must close."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from lasair.packets.batch import Refused
+from lasair.streams.forms import Delivery
+
+
+class Place(NamedTuple):
+    """Where counts are kept: the source partition and the UTC date of arrival (yyyymmdd)."""
+
+    partition: str
+    night: int
+
+
+@dataclass
+class Counts:
+    """How many records came this way. Each is counted where it happens, none is derived from another."""
+
+    read: int = 0
+    decoded: int = 0
+    set_aside: int = 0
+    duplicate: int = 0
+    stored: int = 0
+    movers: int = 0
+    filtered: int = 0
+    matched: int = 0
+    delivered: int = 0
+    over_quota: int = 0
+    over_limit: int = 0
+    already_delivered: int = 0
+
+    def add(self, other: Counts) -> None:
+        for name in COUNT_NAMES:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def open_sums(self) -> list[str]:
+        """The sums that do not close, as sentences; empty when the books are right."""
+        return [f"{text}: {left(self)} is not {right(self)}" for text, left, right in SUMS if left(self) != right(self)]
+
+
+COUNT_NAMES = tuple(one.name for one in fields(Counts))
+
+_Term = Callable[[Counts], int]
+#: (the sum as people write it, left side, right side)
+SUMS: tuple[tuple[str, _Term, _Term], ...] = (
+    ("read = decoded + set aside", lambda c: c.read, lambda c: c.decoded + c.set_aside),
+    ("decoded = stored + duplicate", lambda c: c.decoded, lambda c: c.stored + c.duplicate),
+    ("stored = filtered + movers", lambda c: c.stored, lambda c: c.filtered + c.movers),
+    (
+        "matched = delivered + over quota + over limit + already delivered",
+        lambda c: c.matched,
+        lambda c: c.delivered + c.over_quota + c.over_limit + c.already_delivered,
+    ),
+)
+
+
+@dataclass
+class Outcome:
+    """Everything of one batch that must happen exactly once."""
+
+    #: per place what the earlier steps counted (read, decoded, duplicate, stored, …, matched, over_limit)
+    counts: dict[Place, Counts] = field(default_factory=dict)
+    #: partition -> offset of the next record to read
+    positions: dict[str, int] = field(default_factory=dict)
+    #: survey -> ids of alerts that were stored by this batch
+    seen: dict[str, NDArray[Any]] = field(default_factory=dict)
+    #: records that could not be used
+    refused: list[Refused] = field(default_factory=list)
+    #: (partition, offset) of decoded records, to take back a dead letter that has become readable
+    decoded: list[tuple[str, int]] = field(default_factory=list)
+    #: matches to deliver, with the place of their alert, in the order of delivery
+    deliveries: list[tuple[Delivery, Place]] = field(default_factory=list)
+    #: filter id -> most bytes a UTC day, -1 for no limit
+    quotas: Mapping[int, int] = field(default_factory=dict)
+    #: filter version id -> (filter id, what went wrong)
+    filter_errors: dict[int, tuple[int, str]] = field(default_factory=dict)
+    #: (survey, object id, mjd_tai, alert id) whose slow fits are due
+    fits_due: list[tuple[str, int, float, int]] = field(default_factory=list)
+    #: UTC time of the batch, seconds since 1970
+    now: float = 0.0
+
+    def at(self, place: Place) -> Counts:
+        return self.counts.setdefault(place, Counts())
+
+
+class Committed(NamedTuple):
+    """What the commit decided."""
+
+    #: totals over the batch, deliveries included
+    counts: Counts
+    #: errors of filters to tell their owners about for the first time: (filter id, message)
+    to_tell: list[tuple[int, str]]

@@ -1,0 +1,1 @@
+"""What people look at: light curves in flux and magnitude, plots, images."""

@@ -1,0 +1,1 @@
+"""What a match becomes: topics, forms of messages."""

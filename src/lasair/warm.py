@@ -1,0 +1,29 @@
+"""Compile the numba kernels once, so that no command pays for it: run by ``make install``."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    """Take a handful of simulated alerts of each survey through the whole chain."""
+    from lasair.cli.filters import add_examples
+    from lasair.cli.run import run_paths
+    from lasair.cli.state import State
+    from lasair.simulate.write import write
+
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="lasair-warm-") as folder:
+        write("test", Path(folder) / "packets", seed=1, n=None)
+        state = State(Path(folder) / "state")
+        with state.writing():
+            add_examples(state)
+            run_paths(state, (Path(folder) / "packets",), None)
+    print(f"kernels compiled in {time.monotonic() - started:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""kill -9 at any moment, then the same command again: the books close, nothing is lost, nothing doubled."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lasair.simulate.write import write
+
+from lasair.cli.filters import add_examples
+from lasair.cli.state import State
+from tests.support.crash_run import TARGETS
+from tests.support.states import content
+
+ENVIRONMENT = {**os.environ, "LASAIR_BATCH_ALERTS": "40", "LASAIR_DURABLE": "false"}
+RANDOM_KILLS = 10
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("night")
+    write("test", folder, seed=4, n=None)
+    return folder
+
+
+def new_state(folder: Path) -> Path:
+    state = State(folder / "state")
+    state.create()
+    add_examples(state)
+    return state.path
+
+
+def run(state: Path, night: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lasair.cli.main", "run", str(night), "--json", "--state", str(state)]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(night: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    state = new_state(tmp_path_factory.mktemp("undisturbed"))
+    done = run(state, night)
+    assert done.returncode == 0, done.stderr
+    found = content(state)
+    assert found["wrong"] == []
+    assert found["total"]["delivered"] > 0 and found["total"]["set_aside"] > 0
+    return found
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_killed_at_a_boundary(when: str, target: str, night: Path, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    state = new_state(tmp_path)
+    for nth in (1, 3):
+        command = [sys.executable, "-m", "tests.support.crash_run", when, target, str(nth), str(state), str(night)]
+        killed = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=120, check=False)
+        if target != "ledger-finish" or nth == 1:
+            assert killed.returncode == -signal.SIGKILL, killed.stderr
+    if target == "ledger-finish" and when == "after":
+        # that run had finished: the books are those of the undisturbed run, and what came after is a second reading
+        assert content(state)["total"]["stored"] == undisturbed["total"]["stored"]
+        return
+    done = run(state, night)
+    assert done.returncode == 0, done.stderr
+    assert content(state) == undisturbed
+
+
+def test_killed_at_random_moments(night: Path, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    state = new_state(tmp_path)
+    chance = random.Random(7)
+    command = [sys.executable, "-m", "lasair.cli.main", "run", str(night), "--state", str(state)]
+    survived = 0
+    for _ in range(RANDOM_KILLS):
+        with subprocess.Popen(
+            command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            time.sleep(chance.uniform(0.3, 3.0))
+            process.kill()
+            survived += process.wait() == 0
+        if survived:
+            break
+    if not survived:
+        done = run(state, night)
+        assert done.returncode == 0, done.stderr
+    assert content(state) == undisturbed
