@@ -21,33 +21,38 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LASAIR_", extra="forbid", frozen=True)
 
-    batch_alerts: int = Field(1000, ge=1, le=100_000, description="Most alerts in one batch.")
-    batch_bytes: int = Field(64_000_000, ge=1_000_000, description="Most bytes of packets in one batch.")
+    batch_alerts: int = Field(default=1000, ge=1, le=100_000, description="Most alerts in one batch.")
+    batch_bytes: int = Field(default=64_000_000, ge=1_000_000, description="Most bytes of packets in one batch.")
     allow_programids: tuple[int, ...] = Field(
-        (1,), description="ZTF programmes that may be read; 2 and 3 are not public."
+        default=(1,), description="ZTF programmes that may be read; 2 and 3 are not public."
     )
-    filter_movers: bool = Field(False, description="Pass known Solar System objects on to objects and filters.")
-    filter_time_limit_s: float = Field(10.0, gt=0, description="Longest run of one filter on one batch [s].")
-    filter_row_limit: int = Field(1000, ge=1, description="Most alerts one filter may deliver from one batch.")
+    filter_movers: bool = Field(default=False, description="Pass known Solar System objects on to objects and filters.")
+    filter_time_limit_s: float = Field(default=10.0, gt=0, description="Longest run of one filter on one batch [s].")
+    filter_row_limit: int = Field(default=1000, ge=1, description="Most alerts one filter may deliver from one batch.")
     filter_byte_quota: int = Field(
-        100_000_000, ge=-1, description="Most bytes a filter may deliver a UTC day; -1 is no limit."
+        default=100_000_000, ge=-1, description="Most bytes a filter may deliver a UTC day; -1 is no limit."
     )
-    query_time_limit_s: float = Field(60.0, gt=0, description="Longest run of a query on stored data [s].")
+    query_time_limit_s: float = Field(default=60.0, gt=0, description="Longest run of a query on stored data [s].")
     schema_registry: str = Field(
-        "https://rubin-alert-schemas.slac.stanford.edu/schema-registry", description="LSST schema registry (URL)."
+        default="https://rubin-alert-schemas.slac.stanford.edu/schema-registry",
+        description="LSST schema registry (URL).",
     )
-    registry_timeout_s: float = Field(5.0, gt=0, description="Longest wait for the schema registry [s].")
-    dust_map_dir: Path | None = Field(None, description="Folder with the SFD98 dust maps; without it E(B-V) is NULL.")
+    registry_timeout_s: float = Field(default=5.0, gt=0, description="Longest wait for the schema registry [s].")
+    dust_map_dir: Path | None = Field(
+        default=None, description="Folder with the SFD98 dust maps; without it E(B-V) is NULL."
+    )
     lightcurve_shards: int = Field(
-        4, ge=1, le=256, description="Files the light curves are spread over (fixed at creation)."
+        default=4, ge=1, le=256, description="Files the light curves are spread over (fixed at creation)."
     )
-    durable: bool = Field(True, description="Wait for the disk at each commit, so that a power cut loses nothing.")
-    keep_cutout_nights: int = Field(365, ge=1, description="Nights that cutouts are kept.")
-    keep_stream_days: float = Field(30.0, gt=0, description="Days that delivered messages can be read.")
-    keep_dead_letter_days: float = Field(90.0, gt=0, description="Days that dead letters are kept.")
-    keep_seen_days: float = Field(400.0, gt=0, description="Days that the ids of alerts seen are remembered.")
+    durable: bool = Field(
+        default=True, description="Wait for the disk at each commit, so that a power cut loses nothing."
+    )
+    keep_cutout_nights: int = Field(default=365, ge=1, description="Nights that cutouts are kept.")
+    keep_stream_days: float = Field(default=30.0, gt=0, description="Days that delivered messages can be read.")
+    keep_dead_letter_days: float = Field(default=90.0, gt=0, description="Days that dead letters are kept.")
+    keep_seen_days: float = Field(default=400.0, gt=0, description="Days that the ids of alerts seen are remembered.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe level that is logged."
+        default="info", description="Least severe level that is logged."
     )
 
 

@@ -15,6 +15,7 @@ from lasair import ingest
 from lasair.config import Settings
 from lasair.definitions.snapshot import ActiveFilter, read_snapshot
 from lasair.filter.evaluate import FilterStage, enter_matches, feature_stage
+from lasair.filter.fits import carry_stage, fits_due, make_fits, without_fits
 from lasair.ledger.model import Committed, Counts, Outcome, Place
 from lasair.ledger.store import Ledger, utc_night
 from lasair.packets.batch import AlertBatch, Message
@@ -62,7 +63,10 @@ class Pipeline:
             ("lightcurves", self._keep_lightcurves),
         )
         #: alerts that go to `objects`; what knows the sky comes before the features, which use it
-        self.enrich: tuple[tuple[str, Stage], ...] = (("features", feature_stage(DustMap.open(settings.dust_map_dir))),)
+        self.enrich: tuple[tuple[str, Stage], ...] = (
+            ("features", feature_stage(DustMap.open(settings.dust_map_dir))),
+            ("earlier fits", carry_stage(stores.objects)),
+        )
         #: CPU seconds by stage since the start
         self.cpu_s: dict[str, float] = {}
 
@@ -80,9 +84,15 @@ class Pipeline:
             self._one_survey(batch, [one for one in snapshot.filters if one.survey == batch.survey], arrived_in)
         with self._timed("ledger"):
             committed = self._ledger.commit(arrived_in)
-        for filter_id, message in committed.to_tell:
-            log.warning("filter %d fails: %s (told once; 'lasair filter show' keeps it)", filter_id, message)
+        for filter_id, reason in committed.to_tell:
+            log.warning("filter %d fails: %s (told once; 'lasair filter show' keeps it)", filter_id, reason)
         return committed
+
+    def fit(self) -> None:
+        """Make the fits that are due, when nobody waits for a notification."""
+        with self._timed("fits"):
+            while make_fits(self._ledger, self._stores):
+                pass
 
     def _quota(self, one: ActiveFilter) -> int:
         return self._settings.filter_byte_quota if one.byte_quota is None else one.byte_quota
@@ -109,6 +119,7 @@ class Pipeline:
         with self._timed("outputs"):
             times = BatchTimes(ingested, filtered := self._clock(), filtered)
             enter_matches(objects, evaluated, results, [_place(one) for one in objects.messages], times, outcome)
+        outcome.fits_due += fits_due(objects)
         with self._timed("transfer"):
             self._transfer(objects)
 
@@ -138,7 +149,7 @@ class Pipeline:
             np.diff(batch.offsets),
         )
         for name, columns in batch.tables.items():
-            self._stores.objects.put(batch.survey, name, columns, versions)
+            self._stores.objects.put(batch.survey, name, without_fits(columns), versions)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

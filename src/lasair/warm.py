@@ -8,6 +8,12 @@ import time
 from pathlib import Path
 
 
+def forget_kernels() -> None:
+    """Remove compiled kernels: numba does not notice that a function they call in another module has changed."""
+    for file in Path(__file__).parent.rglob("__pycache__/*.nb[ic]"):
+        file.unlink(missing_ok=True)
+
+
 def main() -> None:
     """Take a handful of simulated alerts of each survey through the whole chain."""
     from lasair.cli.filters import add_examples
@@ -15,6 +21,7 @@ def main() -> None:
     from lasair.cli.state import State
     from lasair.simulate.write import write
 
+    forget_kernels()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="lasair-warm-") as folder:
         write("test", Path(folder) / "packets", seed=1, n=None)

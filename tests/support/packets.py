@@ -213,12 +213,12 @@ def sub_type(schema: dict[str, Any], name: str) -> dict[str, Any]:
             return [found for one in kind if (found := visit(one))][:1]
         if isinstance(kind, dict):
             if kind["type"] == "record":
-                known[kind["name"]] = kind
+                known[kind["name"].split(".")[-1]] = kind
                 for field in kind["fields"]:
                     visit(field["type"])
                 return kind
             return visit(kind.get("items", kind["type"] if isinstance(kind["type"], dict | list) else None))
-        return known.get(kind) if isinstance(kind, str) else None
+        return known.get(kind.split(".")[-1]) if isinstance(kind, str) else None
 
     for field in schema["fields"]:
         found = visit(field["type"])
@@ -373,7 +373,7 @@ def _get(record: Any, path: str) -> Any:
 
 def _value(field: Any, raw: Any) -> Any:
     """A packet's value as the layout wants it, None when missing."""
-    if raw is None or (isinstance(raw, float) and math.isnan(raw)) or raw in field.missing:
+    if raw is None or (isinstance(raw, float) and math.isnan(raw)) or raw == "" or raw in field.missing:
         return None
     if isinstance(raw, datetime):
         return None if raw == _EPOCH else (raw - _EPOCH) / timedelta(days=1) + 40587 + 37 / 86400
@@ -384,7 +384,7 @@ def _value(field: Any, raw: Any) -> Any:
     if field.convert == "sign":
         return {"t": 1, "1": 1, "f": -1, "0": -1}.get(raw)
     if field.convert == "digits":
-        return int(raw) if raw.isdecimal() else None
+        return int(raw) if raw.isdecimal() and len(raw) <= 4 else None
     if field.dtype == "band":
         return ord(raw) if len(raw) == 1 and "a" <= raw <= "z" else None
     if isinstance(raw, float) and field.name in _FINITE and math.isinf(raw):

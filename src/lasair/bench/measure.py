@@ -144,7 +144,7 @@ def measure(workload: Workload, *, filters: int = 100, bbb: bool = False, object
 
 def _measure(workload: Workload, schemas: SchemaSource, folder: Path, filters: int, bbb: bool, objects: int) -> Result:
     from lasair.filter.evaluate import feature_stage
-    from lasair.packets.all_columns import decode_all_columns
+    from lasair.packets.columns import decode_all_columns
     from lasair.packets.decode import decode
 
     settings = Settings(durable=False, filter_byte_quota=-1)
@@ -248,7 +248,7 @@ def _fused(
 
 def _bbb_ms(fixed: list[AlertBatch]) -> float:
     """CPU ms an alert of the BBB fit when every alert is taken for a supernova, as the original was measured."""
-    from lasair.filter.features.bbb import fit
+    from lasair.filter.features.bbb import fit_bbb
     from lasair.filter.features.context import Context
 
     alerts = sum(len(batch) for batch in fixed)
@@ -260,6 +260,6 @@ def _bbb_ms(fixed: list[AlertBatch]) -> float:
         contexts.append(context)
     return (
         1e3
-        * cpu_of(lambda: [fit(b, c) for b, c in zip(fixed, contexts, strict=True) if len(b)], repeat=1)
+        * cpu_of(lambda: [fit_bbb(b, c) for b, c in zip(fixed, contexts, strict=True) if len(b)], repeat=1)
         / max(alerts, 1)
     )

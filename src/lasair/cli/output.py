@@ -6,13 +6,15 @@ import csv
 import io
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import click
 
 from lasair.errors import StoreUnavailable
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 Format = Literal["table", "csv", "json", "parquet"]
 
@@ -117,7 +119,7 @@ def _table(names: Sequence[str], rows: list[Sequence[Any]]) -> str:
     return line(names) + line(["─" * width for width in widths]) + "".join(line(row) for row in texts)
 
 
-def format_option(*choices: str, default: str = "table") -> Any:
+def format_option(*choices: str, default: str = "table") -> Callable[[F], F]:
     """The ``--format`` option."""
     return click.option(
         "--format", "form", type=click.Choice(choices), default=default, show_default=True, help="Form of the output."

@@ -10,6 +10,17 @@ import click
 
 from lasair.cli.output import format_option, print_rows, say
 from lasair.cli.state import State, state_option
+from lasair.errors import BadQuery, LasairError
+
+
+def pointed(err: BadQuery, text: str) -> str:
+    """The error with a mark under the place it means."""
+    said = f"{err.part}: {err}"
+    if err.position is None or err.position > len(text):
+        return said
+    start = text.rfind("\n", 0, err.position) + 1
+    line = text[start:].split("\n", 1)[0]
+    return f"{said}\n  {line}\n  {' ' * (err.position - start)}^"
 
 
 @click.command("query")
@@ -48,11 +59,15 @@ def query_command(
     from lasair.query.compile import compile_query, infer_survey
 
     state.must_exist()
-    whose = survey or infer_survey(select, tables, where)
-    # one row more than asked tells whether there is more
-    compiled = compile_query(
-        select, tables, where, survey=whose, mode="stored", order_by=order_by, limit=limit + 1, offset=offset
-    )
+    texts = {"select": select, "tables": tables, "where": where, "order by": order_by}
+    try:
+        whose = survey or infer_survey(select, tables, where)
+        # one row more than asked tells whether there is more
+        compiled = compile_query(
+            select, tables, where, survey=whose, mode="stored", order_by=order_by, limit=limit + 1, offset=offset
+        )
+    except BadQuery as err:
+        raise LasairError(pointed(err, texts.get(err.part, ""))) from err
     now_mjd_tai = time.time() / 86_400 + 40_587 + 37 / 86_400
     with state.stores() as stores:
         result = stores.objects.query(

@@ -60,7 +60,8 @@ def run_paths(state: State, paths: tuple[Path, ...], schemas: str | None) -> dic
     settings = state.settings
     logs.set_up(settings.log_level)
     absolute = tuple(path.resolve() for path in paths)
-    run, touched = Counts(), set()
+    run = Counts()
+    touched: set[str] = set()
     with state.ledger() as ledger, state.stores() as stores, _stop_on_signal() as stop:
         pipeline = Pipeline(settings, stores, ledger, schema_source(schemas, absolute, settings), state.definitions)
         started, cpu = time.monotonic(), time.process_time()
@@ -74,6 +75,7 @@ def run_paths(state: State, paths: tuple[Path, ...], schemas: str | None) -> dic
                 run.add(committed.counts)
                 advance(work.bytes, run)
         if not stop:
+            pipeline.fit()
             ledger.finish_run(touched | {str(one) for one in absolute})
         wall, cpu = time.monotonic() - started, time.process_time() - cpu
         return _summary(state, ledger, pipeline, run, wall, cpu, bool(stop))

@@ -77,7 +77,9 @@ class State:
     def stores(self) -> Iterator[Stores]:
         from lasair.stores.open import open_stores
 
-        stores = open_stores(self.path, durable=self.settings.durable)
+        stores = open_stores(
+            self.path, durable=self.settings.durable, lightcurve_shards=self.settings.lightcurve_shards
+        )
         try:
             yield stores
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,20 +11,31 @@ from typing import Any
 from lasair.errors import StoreUnavailable
 
 
+def set_up() -> None:
+    """Make the models importable, with our settings unless the process (a web site) has its own."""
+    import django
+    from django.apps import apps
+    from django.conf import settings
+
+    from lasair.definitions import settings as ours
+
+    if apps.ready:
+        return
+    if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
+        settings.configure(**{name: value for name, value in vars(ours).items() if name.isupper()})
+    django.setup()
+
+
 def connect(path: Path) -> None:
     """Make the models use the SQLite file `path`, made or migrated when needed.
 
     May be called again with another file. Raises StoreUnavailable when the file cannot be opened or written.
     """
-    import django
-    from django.conf import settings
+    set_up()
     from django.db import connections
 
     from lasair.definitions import settings as ours
 
-    if not settings.configured:
-        settings.configure(**{name: value for name, value in vars(ours).items() if name.isupper()})
-        django.setup()
     wanted = ours.database(path)
     connection = connections["default"]
     if connection.settings_dict["NAME"] != wanted["NAME"]:

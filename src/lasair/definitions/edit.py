@@ -6,19 +6,22 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from django.contrib.auth import get_user_model
-from django.db import transaction
-from django.db.models import Max
-
-from lasair.definitions.django import database_errors
+from lasair.definitions.django import database_errors, set_up
 from lasair.definitions.filter_file import FilterFile, Output
-from lasair.definitions.models import Filter, FilterVersion
 from lasair.errors import BadDefinition, BadQuery, NotFound
 from lasair.query.compile import compile_query
 from lasair.schema.allow import nearest
 from lasair.schema.model import Survey
 from lasair.streams.forms import RESERVED
 from lasair.streams.topics import topic_name
+
+set_up()  # Django's models cannot be imported before
+
+from django.contrib.auth import get_user_model  # noqa: E402
+from django.db import transaction  # noqa: E402
+from django.db.models import Max  # noqa: E402
+
+from lasair.definitions.models import Filter, FilterVersion  # noqa: E402
 
 #: Owner of everything that is made on one machine from the command line.
 LOCAL_USER = "local"
@@ -126,11 +129,13 @@ def add_filter(definition: FilterFile, *, owner: Any = None) -> FilterState:
 def new_version(filter_: Filter, definition: FilterFile) -> FilterVersion:
     """The newest version of a filter, made from the definition when that differs from the newest so far."""
     content = {name: getattr(definition, name) for name in _CONTENT}
-    newest = filter_.versions.last()
+    newest: FilterVersion | None = filter_.versions.last()
     if newest is not None and all(getattr(newest, name) == value for name, value in content.items()):
         return newest
     last = filter_.versions.aggregate(last=Max("number"))["last"] or 0
-    return filter_.versions.create(number=last + 1, topic=topic_name(filter_.owner_id, filter_.name), **content)
+    topic = topic_name(filter_.owner_id, filter_.name)
+    made: FilterVersion = filter_.versions.create(number=last + 1, topic=topic, **content)
+    return made
 
 
 @_guarded
@@ -211,7 +216,7 @@ def definition_of(version: FilterVersion) -> FilterFile:
 
 def _find(name: str, owner: Any) -> Filter:
     mine = Filter.objects.filter(owner=owner or local_user())
-    found = mine.filter(name=name).first()
+    found: Filter | None = mine.filter(name=name).first()
     if found is None:
         hint = nearest(name, mine.values_list("name", flat=True))
         help_ = f"did you mean {hint!r}?" if hint else "'lasair filter list' shows those there are"

@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from lasair.definitions.filter_file import Output
@@ -90,7 +90,7 @@ def read_snapshot(path: Path) -> Snapshot:
     return Snapshot(digest.hexdigest()[:16], filters)
 
 
-def _rows(path: Path) -> list[tuple[object, ...]]:
+def _rows(path: Path) -> list[tuple[Any, ...]]:
     if not path.exists():
         return []
     try:
@@ -105,13 +105,13 @@ def _rows(path: Path) -> list[tuple[object, ...]]:
         raise _unavailable(path, err) from err
 
 
-def _read(path: Path, mode: str) -> list[tuple[object, ...]]:
+def _read(path: Path, mode: str) -> list[tuple[Any, ...]]:
     address = f"file:{quote(str(path))}?mode={mode}"
     with closing(sqlite3.connect(address, uri=True, timeout=_TIMEOUT_S)) as database:
         try:
             return database.execute(_SQL).fetchall()
         except sqlite3.OperationalError as err:
-            if f"no such table: {FILTER_TABLE}" in str(err):
+            if str(err) == f"no such table: {FILTER_TABLE}":
                 return []
             raise
 

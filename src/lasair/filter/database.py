@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from lasair.stores.rows import to_rows
 
 #: What a statement reads: (table in the database, column).
 Reads = frozenset[tuple[str, str]]
+
+#: Values of a statement's placeholders, by name or in order.
+Parameters = Mapping[str, Any] | Sequence[Any]
 
 #: Column of every table: index of the alert that the row belongs to.
 ALERT = "_alert"
@@ -41,9 +45,13 @@ class _Guard:
         self._readable = frozenset(readable)
         self.user = False
         self.seen: set[tuple[str, str]] = set()
+        self.selects = 0
 
     def __call__(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
-        if not self.user or action == sqlite3.SQLITE_SELECT:
+        if not self.user:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_SELECT:
+            self.selects += 1
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_READ and first in self._readable:
             self.seen.add((first, second or ""))
@@ -75,10 +83,10 @@ def _survey_tables(survey: Survey) -> dict[str, Table]:
 class _Connection:
     """An in-memory database of one survey's tables with the functions and limits of users' statements."""
 
-    def __init__(self, survey: Survey) -> None:
+    def __init__(self, survey: Survey, *, statements: int = _STATEMENTS) -> None:
         self.tables = _survey_tables(survey)
         self.physical = {table.physical: name for name, table in self.tables.items()}
-        self.sqlite = sqlite3.connect(":memory:", isolation_level=None, cached_statements=_STATEMENTS)
+        self.sqlite = sqlite3.connect(":memory:", isolation_level=None, cached_statements=statements)
         self.sqlite.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
         self.sqlite.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         register(self.sqlite)
@@ -96,21 +104,24 @@ class Reader:
     """Says what users' statements read, and refuses those that do more than read."""
 
     def __init__(self, survey: Survey) -> None:
-        self._connection = _Connection(survey)
+        # the guard is not asked about a statement that is compiled already, such as that of a like filter
+        self._connection = _Connection(survey, statements=0)
         for table in self._connection.tables.values():
             self._connection.create(table)
 
-    def reads(self, sql: str, parameters: Iterable[object]) -> Reads:
+    def reads(self, sql: str, parameters: Parameters) -> Reads:
         """Tables and columns that a statement reads.
 
         Raises sqlite3.Error when it is wrong, names what is not there, or does anything but read.
         """
         guard = self._connection.guard
-        guard.user, guard.seen = True, set()
+        guard.user, guard.seen, guard.selects = True, set(), 0
         try:
-            self._connection.sqlite.execute(f"EXPLAIN {sql}", tuple(parameters)).close()
+            self._connection.sqlite.execute(f"EXPLAIN {sql}", parameters).close()
         finally:
             guard.user = False
+        if not guard.selects:  # some statements (VACUUM) are compiled without a question
+            raise sqlite3.DatabaseError("not a SELECT")
         return frozenset(guard.seen)
 
 
@@ -183,12 +194,12 @@ class BatchDatabase:
             raise
         self.sqlite.execute("COMMIT")
 
-    def user_statement(self, sql: str, parameters: Iterable[object]) -> sqlite3.Cursor:
+    def user_statement(self, sql: str, parameters: Parameters) -> sqlite3.Cursor:
         """Run a statement that may only read; sqlite3.DatabaseError when it would do more."""
         guard = self._connection.guard
         guard.user = True
         try:
-            return self.sqlite.execute(sql, tuple(parameters))
+            return self.sqlite.execute(sql, parameters)
         finally:
             guard.user = False
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lasair.definitions.snapshot import ActiveFilter
 from lasair.errors import BadQuery
-from lasair.filter.database import ALERT, BatchDatabase, Reader, Reads
+from lasair.filter.database import BatchDatabase, Reader, Reads
 from lasair.query.compile import CompiledQuery, compile_query
 from lasair.query.limits import time_limit
 from lasair.schema.model import Survey
@@ -36,6 +36,8 @@ class Prepared:
     query: CompiledQuery | None
     reads: Reads
     error: str | None = None
+    #: the filter says in which order its matches come
+    ordered: bool = False
     #: needs more than a first try; such filters run after the others
     slow: bool = False
     #: slow, but finished within the time limit
@@ -110,7 +112,8 @@ class Preparer:
             reads = self._reader.reads(query.sqlite.sql, query.sqlite.bind(0.0))
         except _FAILURES as err:
             return Prepared(one, None, frozenset(), error=_reason(err))
-        return Prepared(one, query, reads)
+        # the statement holds no text of the user's, so this is the compiler's own clause
+        return Prepared(one, query, reads, ordered="\nORDER BY " in query.sqlite.sql)
 
 
 def run_filters(
@@ -172,7 +175,6 @@ def _run(
     try:
         with time_limit(database.sqlite, time_limit_s, "the filter"):
             cursor = database.user_statement(statement.sql, statement.bind(now_mjd_tai))
-            names = [column[0] for column in cursor.description]
             for row in cursor:
                 first.setdefault(row[0], row)
     except BadQuery as err:  # the time is up
@@ -180,15 +182,14 @@ def _run(
         return FilterResult(one.filter, error=str(err), elapsed_s=time.perf_counter() - start)
     except _FAILURES as err:
         return FilterResult(one.filter, error=_reason(err), elapsed_s=time.perf_counter() - start)
-    assert names[0] == ALERT
     matched = list(first)
-    if not one.filter.order_by:
+    if not one.ordered:
         matched.sort()
     kept, over = matched[:row_limit], matched[row_limit:]
     return FilterResult(
         one.filter,
         alerts=np.array(kept, np.int64),
-        names=names[1:],
+        names=list(one.query.columns),
         rows=[first[alert][1:] for alert in kept],
         over=np.array(over, np.int64),
         elapsed_s=time.perf_counter() - start,

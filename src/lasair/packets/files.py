@@ -82,7 +82,7 @@ def _records(file: BinaryIO, partition: str, arrived: float, first: int) -> Iter
     if head[:4] == MAGIC:
         yield from _Container(file, head, partition, arrived, first).records()
         return
-    value = head + file.read(MAX_MESSAGE_BYTES + 1 - len(head))
+    value = head + file.read(MAX_MESSAGE_BYTES + 1)
     message = Message(value, partition, 0, arrived)
     evidence = message._replace(value=value[:_EVIDENCE_BYTES])
     if not value:
@@ -153,7 +153,11 @@ class _Container:
             block = self.file.read(size)
             if self.file.read(SYNC_SIZE) != header.sync:
                 yield self._refused(block, "a block of the container is damaged: no sync marker behind it")
-                if not self._resync(start, header.sync):
+                if self._is_block(start + size + SYNC_SIZE, header.sync):
+                    # only the marker was hit, or what lies between: its size was right
+                    self.offset = behind
+                    self.file.seek(start + size + SYNC_SIZE)
+                elif not self._resync(start, header.sync):
                     return
                 continue
             try:
@@ -173,6 +177,14 @@ class _Container:
         if not 0 < count <= MAX_BLOCK_BYTES or not 0 < size <= MAX_BLOCK_BYTES:
             raise BadPacket("a block of the container has an impossible size")
         return count, size, at + pos
+
+    def _is_block(self, at: int, sync: bytes) -> bool:
+        """Whether a block begins here, judged by the marker behind it."""
+        try:
+            _, size, start = self._block_head(at)
+        except BadPacket:
+            return False
+        return self._sync_at(start + size) == sync
 
     def _peek(self, at: int, size: int = _EVIDENCE_BYTES) -> bytes:
         self.file.seek(at)

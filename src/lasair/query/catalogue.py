@@ -102,7 +102,7 @@ def power(base: Node, exponent: Node, position: int | None) -> Node:
         if exponent.op != "literal" or not isinstance(exponent.value, float) or exponent.value < 0:
             return INF
         try:
-            return max(most, 1.0) ** exponent.value
+            return math.pow(max(most, 1.0), exponent.value)
         except OverflowError:
             return INF
 
@@ -278,7 +278,9 @@ def _flux2mag(coerce: Coercion, args: list[Node], position: int | None) -> Node:
 def _mag2flux(coerce: Coercion, args: list[Node], position: int | None) -> Node:
     mag = to_double(coerce.number(args[0], "in MAG2FLUX"))
     above = double("sub", (literal(NJY_ZERO_POINT), mag), mag.most + 32, mag.sane + 32, position)
-    return power(literal(10.0), double("div", (above, literal(2.5)), above.most / 2.5, above.sane / 2.5, position), position)
+    return power(
+        literal(10.0), double("div", (above, literal(2.5)), above.most / 2.5, above.sane / 2.5, position), position
+    )
 
 
 def _separation(coerce: Coercion, args: list[Node], position: int | None) -> Node:
@@ -311,7 +313,7 @@ def _aggregate_extreme(op: str) -> Builder:
 
 def _sum(coerce: Coercion, args: list[Node], position: int | None) -> Node:
     x = coerce.number(args[0], "in SUM")
-    if x.is_integer and -(2**32) <= x.lo and x.hi <= 2**32:
+    if x.is_integer and x.lo >= -(2**32) and x.hi <= 2**32:
         # 2^31 rows of at most 2^32 stay within 64 bits
         return integer("sum", (x,), -(2**63) + 1, 2**63 - 1, position)
     return double("sum", (to_double(x),), INF, INF, position)

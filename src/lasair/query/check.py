@@ -198,7 +198,7 @@ class Checker:
         if a.is_integer and b.is_integer:
             ends = [_INTEGER[op](x, y) for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
             low, high = min(ends), max(ends)
-            if INT64_MIN < low and high <= INT64_MAX:
+            if low > INT64_MIN and high <= INT64_MAX:
                 return integer(op, (a, b), low, high, at)
             # what could leave 64 bits is computed in floating point: never an error, never a wrong sign
             a, b = to_double(a), to_double(b)
@@ -277,7 +277,9 @@ class Checker:
         if isinstance(other, exp.Boolean):
             truth = self.coerce.truth(node, "before IS")
             return condition("is_true" if other.this else "is_false", (truth,), node.position)
-        self._refuse("IS is followed by NULL, TRUE, FALSE or UNKNOWN: write = to compare", other)
+        raise self.coerce.error(
+            "IS is followed by NULL, TRUE, FALSE or UNKNOWN: write = to compare", position_of(other)
+        )
 
     def _between(self, tree: exp.Expression) -> Node:
         self._only(tree, "this", "low", "high")
@@ -462,7 +464,8 @@ def regroup(node: Node, keys: list[Node], coerce: Coercion) -> Node:
     """The node for a query with groups: keys become keys, the rest must be computed over the rows of a group."""
     for key in keys:
         if key == node:
-            return dataclasses.replace(node, op="group_key", args=(key,), value=None)
+            kind = "text" if node.kind == "json" else node.kind
+            return dataclasses.replace(node, op="group_key", kind=kind, args=(key,), value=None)
     if node.op in AGGREGATES:
         return node
     if isinstance(node.value, ColumnRef) and node.op == "column":

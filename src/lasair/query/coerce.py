@@ -40,8 +40,12 @@ class Coercion:
 
     def refuse(self, message: str, node: Node | int | None) -> NoReturn:
         """Raise BadQuery at a node or position."""
+        raise self.error(message, node)
+
+    def error(self, message: str, node: Node | int | None) -> BadQuery:
+        """BadQuery at a node or position."""
         position = node.position if isinstance(node, Node) else node
-        raise BadQuery(message, part=self.part, position=position)
+        return BadQuery(message, part=self.part, position=position)
 
     def number(self, node: Node, where: str = "here") -> Node:
         """The node as a number; JSON gives its number, or NULL when it is none."""
@@ -56,7 +60,7 @@ class Coercion:
             hint = ": leave out the quotes"
         elif node.kind == "time":
             hint = ": times of this kind compare with text such as '2026-01-31'; mjdnow() is for MJD columns"
-        self.refuse(f"{describe(node)} is {KIND_NAMES[node.kind]} and a number is needed {where}{hint}", node)
+        raise self.error(f"{describe(node)} is {KIND_NAMES[node.kind]} and a number is needed {where}{hint}", node)
 
     def integer(self, node: Node, where: str) -> Node:
         """The node as a whole number."""
@@ -76,7 +80,7 @@ class Coercion:
         if whole_numbers and node.is_integer:
             return text("int_text", (node,), 20, node.position)
         extra = "; the digits of a fraction are the database's choice" if whole_numbers else ""
-        self.refuse(f"{describe(node)} is {KIND_NAMES[node.kind]} and text is needed {where}{extra}", node)
+        raise self.error(f"{describe(node)} is {KIND_NAMES[node.kind]} and text is needed {where}{extra}", node)
 
     def truth(self, node: Node, where: str) -> Node:
         """The node as a condition; a number is true when it is not 0."""
@@ -86,7 +90,7 @@ class Coercion:
             found = self.number(node)
             zero = literal(0.0 if found.kind == "double" else 0)
             return condition("compare", (found, zero), node.position, "<>")
-        self.refuse(
+        raise self.error(
             f"{describe(node)} is {KIND_NAMES[node.kind]} and a condition is needed {where}: compare it with something",
             node,
         )
@@ -141,7 +145,7 @@ class Coercion:
                 continue
             value = moment.strftime("%Y-%m-%d %H:%M:%S.%f").rjust(26, "0")
             return dataclasses.replace(node, kind="time", value=value)
-        self.refuse(f"{describe(node)} is not a time: write '2026-01-31' or '2026-01-31 23:59:59' (UTC)", node)
+        raise self.error(f"{describe(node)} is not a time: write '2026-01-31' or '2026-01-31 23:59:59' (UTC)", node)
 
 
 def _same_numbers(nodes: list[Node], *, compared: bool) -> list[Node]:

@@ -150,7 +150,11 @@ class MariadbGenerator(Generator):
             if base.value == 1.0:
                 return f"POW({self.write(base)}, {x})"
             if len(x) <= _SHORT:
-                sign, limit = ("<=", _largest_exponent(base.value)) if base.value > 1 else (">=", -_largest_exponent(1.0 / base.value))
+                sign, limit = (
+                    ("<=", _largest_exponent(base.value))
+                    if base.value > 1
+                    else (">=", -_largest_exponent(1.0 / base.value))
+                )
                 limit = _settle(base.value, limit)
                 return f"(CASE WHEN {x} {sign} {self.bind(limit)} THEN POW({self.write(base)}, {x}) END)"
         return self.call("lasair_pow", node)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import sqlglot.expressions as exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from lasair.errors import BadQuery
 from lasair.query.lex import Lexeme
@@ -99,7 +99,8 @@ def parse_expression(words: Sequence[Lexeme], part: str, end: int) -> exp.Expres
         raise _explain(err, words, part, end) from err
     if len(trees) != 1 or trees[0] is None:
         raise BadQuery("this is not one expression", part=part, position=words[0].start)
-    tree: exp.Expression = trees[0]
+    tree = trees[0]
+    assert isinstance(tree, exp.Expression)
     return tree
 
 

@@ -182,9 +182,7 @@ class SqliteGenerator(Generator):
         x, start, *rest = (self.write(one) for one in node.args)
         count = f", MAX({rest[0]}, 0)" if rest else ""
         none = f"SUBSTR({x}, 1, 0{'' if not rest else f' * {rest[0]}'})"
-        return (
-            f"(CASE WHEN {start} = 0 OR - {start} > LENGTH({x}) THEN {none} ELSE SUBSTR({x}, {start}{count}) END)"
-        )
+        return f"(CASE WHEN {start} = 0 OR - {start} > LENGTH({x}) THEN {none} ELSE SUBSTR({x}, {start}{count}) END)"
 
     def op_instr(self, node: Node) -> str:
         x, sought = (self.write(one) for one in node.args)
@@ -269,7 +267,7 @@ class SqliteGenerator(Generator):
 
 
 def rounded(generator: Generator, node: Node) -> str:
-    """ROUND half away from zero, computed from FLOOR, since the engines' own differ (10.5 is 10 to one, 11 to the other).
+    """ROUND half away from zero, from FLOOR, since the engines' own differ (10.5 is 10 to one, 11 to the other).
 
     Beyond 2^52 units of the last place the number has no such places and stays as it is.
     """

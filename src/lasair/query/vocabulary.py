@@ -9,8 +9,8 @@ from typing import NoReturn
 
 from lasair.errors import BadQuery
 from lasair.query.limits import MAX_TABLES, MAX_TEXT
-from lasair.query.tree import EXACT_DOUBLE, INT64_MAX, INT64_MIN, INF, SANE, ColumnRef, Kind, Node
-from lasair.schema.model import Column, Survey, Table, object_key, table, tables
+from lasair.query.tree import EXACT_DOUBLE, INF, INT64_MAX, INT64_MIN, SANE, ColumnRef, Kind, Node
+from lasair.schema.model import Column, Survey, Table, table, tables
 
 #: what a user writes before ':' → the table of hits, its column, and what aliases are called when there are several
 _WATCHLIST = ("watchlist", "watchlists")
@@ -36,7 +36,15 @@ _SYNONYMS = {
 }
 
 #: longest text of each type
-_TEXT_SIZES = {"text16": 16, "text32": 32, "text80": 80, "text256": 256, "text": 65_535, "json": 65_535, "timestamp": 26}
+_TEXT_SIZES = {
+    "text16": 16,
+    "text32": 32,
+    "text80": 80,
+    "text256": 256,
+    "text": 65_535,
+    "json": 65_535,
+    "timestamp": 26,
+}
 _KINDS: dict[str, Kind] = {
     "bool": "int",
     "int": "int",
@@ -161,7 +169,7 @@ def column_node(source: Source, column: Column, position: int | None) -> Node:
 
 def is_exact(node: Node) -> bool:
     """Whether a number keeps its value as a double."""
-    return node.kind != "int" or (-EXACT_DOUBLE <= node.lo and node.hi <= EXACT_DOUBLE)
+    return node.kind != "int" or (node.lo >= -EXACT_DOUBLE and node.hi <= EXACT_DOUBLE)
 
 
 @dataclass
@@ -255,9 +263,7 @@ def _add_sources(scope: Scope, plain: list[str], tns_watchlist: int | None, star
     sources.append(Source(objects, "objects", ("objects", *objects.aliases)))
     if "sherlock_classifications" in plain:
         sources.append(
-            Source(
-                table("sherlock_classifications", survey), "sherlock_classifications", ("sherlock_classifications",)
-            )
+            Source(table("sherlock_classifications", survey), "sherlock_classifications", ("sherlock_classifications",))
         )
     for ids, name, column, short in (
         (scope.watchlists, "watchlist_hits", "wl_id", "wl"),
@@ -310,7 +316,10 @@ def _ids(one: _Entry, into: list[int]) -> None:
     for piece in (one.argument or "").split("&"):
         digits = piece.strip()
         if not digits.isascii() or not digits.isdigit() or len(digits) > 10 or int(digits) > _MAX_ID:
-            _refuse(f"{one.word}: takes whole numbers such as {one.word}:3 or {one.word}:3&4, not {digits!r}", one.argument_start)
+            _refuse(
+                f"{one.word}: takes whole numbers such as {one.word}:3 or {one.word}:3&4, not {digits!r}",
+                one.argument_start,
+            )
         if int(digits) not in into:
             into.append(int(digits))
 

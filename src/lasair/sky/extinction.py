@@ -19,7 +19,8 @@ COEFFICIENTS: NDArray[np.float64] = np.array([4.145, 3.237, 2.273, 1.684, 1.323,
 
 def corrections(ebv: NDArray[np.float64]) -> NDArray[np.float64]:
     """Factors that undo the extinction of fluxes, (n, 6) for (n,) E(B-V); NaN where that is missing."""
-    return np.asarray(np.power(10.0, 0.4 * ebv[:, None] * COEFFICIENTS))
+    with np.errstate(over="ignore"):
+        return np.asarray(np.power(10.0, 0.4 * ebv[:, None] * COEFFICIENTS))
 
 
 class DustMap:

@@ -1,10 +1,10 @@
 """Cutouts on one machine: one append-only pack a survey and night, and one SQLite index that says what lies where.
 
-An image is written (and with `durable` on the disk) before the index names it. What a crash leaves behind the last image
-of a pack is not in the index, so nobody reads it and the next put writes over it.
+An image is written (and with `durable` on the disk) before the index names it. What a crash leaves behind the last
+image of a pack is not in the index, so nobody reads it and the next put writes over it.
 
-Reading an image looks into the index once and into one pack once, however many nights are kept. The index has one row an
-alert: when an alert comes again under another night, what it adds goes to the pack of the night it came under first.
+Reading an image looks into the index once and into one pack once, however many nights are kept. The index has one row
+an alert: when an alert comes again under another night, what it adds goes to the pack of the night it came under first.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _KIND = {kind: i for i, kind in enumerate(CUTOUT_KINDS)}
 
 _PACKS = """
 CREATE TABLE IF NOT EXISTS packs (
-  survey TEXT NOT NULL, night INTEGER NOT NULL, bytes INTEGER NOT NULL, first_id INTEGER NOT NULL, last_id INTEGER NOT NULL,
+  survey TEXT NOT NULL, night INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  first_id INTEGER NOT NULL, last_id INTEGER NOT NULL,
   PRIMARY KEY (survey, night)) WITHOUT ROWID;
 """
 _IMAGES = (
@@ -126,7 +127,9 @@ class FileCutoutStore:
 
     def _write(self, survey: str, news: dict[int, list[tuple[int, int, bytes]]]) -> None:
         for night, images in news.items():
-            row = self._index.execute("SELECT bytes FROM packs WHERE survey = ? AND night = ?", (survey, night)).fetchone()
+            row = self._index.execute(
+                "SELECT bytes FROM packs WHERE survey = ? AND night = ?", (survey, night)
+            ).fetchone()
             at = int(row[0]) if row else 0
             self._append(self._pack(survey, night), at, b"".join(blob for _, _, blob in images))
             places: dict[int, _Places] = {}
@@ -137,7 +140,8 @@ class FileCutoutStore:
             names = [f"{kind}_{what}" for kind in CUTOUT_KINDS for what in ("at", "bytes")]
             self._index.executemany(
                 f"INSERT INTO {survey} (alert_id, night, {', '.join(names)}) VALUES (?, ?{', ?' * len(names)})"
-                " ON CONFLICT DO UPDATE SET " + ", ".join(f"{name} = coalesce({name}, excluded.{name})" for name in names),
+                " ON CONFLICT DO UPDATE SET "
+                + ", ".join(f"{name} = coalesce({name}, excluded.{name})" for name in names),
                 [(alert_id, night, *mine) for alert_id, mine in places.items()],
             )
             self._index.execute(

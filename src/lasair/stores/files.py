@@ -20,8 +20,8 @@ _WAL_KEEP_BYTES = 64_000_000
 def connect(path: Path, *, durable: bool = True, page_size: int = 4096, read_only: bool = False) -> sqlite3.Connection:
     """Open (and make, with its folder) a database in WAL mode: one writer, any number of readers at the same time.
 
-    The connection is in autocommit mode: write ``with guarded(path), connection: connection.execute("BEGIN IMMEDIATE")``
-    around what belongs together. It may be used from any thread, by one at a time.
+    The connection is in autocommit mode: what belongs together stands in ``with guarded(path), connection:`` and begins
+    with ``connection.execute("BEGIN IMMEDIATE")``. Any thread may use it, one at a time.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from lasair.errors import StoreUnavailable
 from lasair.schema.model import Survey
 from lasair.stores import planes
 from lasair.stores.files import connect, file_bytes, guarded
-from lasair.stores.merge import StoredLayout, keys_of, merge_rows, sort_rows, stored_layout
+from lasair.stores.merge import StoredLayout, merge_rows, places, sort_rows, stored_layout
 from lasair.stores.protocols import Namespace, PutResult
 
 #: Name spaces and the survey whose rows they hold.
@@ -34,7 +34,8 @@ _ENCODING = "byte planes, lz4 block"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS layouts (id INTEGER PRIMARY KEY, description TEXT NOT NULL UNIQUE);
 """ + "".join(
-    f"CREATE TABLE IF NOT EXISTS {name} (object_id INTEGER PRIMARY KEY, layout INTEGER NOT NULL,\n  n_rows INTEGER NOT NULL, rows BLOB NOT NULL);\n"
+    f"CREATE TABLE IF NOT EXISTS {name} (object_id INTEGER PRIMARY KEY, layout INTEGER NOT NULL,\n"
+    "  n_rows INTEGER NOT NULL, rows BLOB NOT NULL);\n"
     for name in NAMESPACES
 )
 
@@ -81,9 +82,15 @@ class FileLightcurveStore:
             raise
 
     def _existing(self) -> int:
-        found = {int(m[1]) for file in self._folder.glob("*.db") if (m := re.fullmatch(r"lightcurves-\d+-of-(\d+)\.db", file.name))}
+        found = {
+            int(m[1])
+            for file in self._folder.glob("*.db")
+            if (m := re.fullmatch(r"lightcurves-\d+-of-(\d+)\.db", file.name))
+        }
         if len(found) > 1:
-            raise StoreUnavailable(f"{self._folder}: files of {sorted(found)} shards lie together; keep those of one number only")
+            raise StoreUnavailable(
+                f"{self._folder}: files of {sorted(found)} shards lie together; keep those of one number only"
+            )
         return found.pop() if found else 0
 
     def put(
@@ -95,7 +102,7 @@ class FileLightcurveStore:
         version_mjd: NDArray[np.float64],
         version_id: NDArray[np.int64],
     ) -> PutResult:
-        """Merge rows into the objects' light curves; see `LightcurveStore.put`. Counts rows: new or changed, and not."""
+        """Merge rows into the objects' light curves; see `LightcurveStore.put`. Counts rows."""
         survey = NAMESPACES[namespace]
         if not len(object_ids):
             return PutResult(0, 0)
@@ -114,7 +121,9 @@ class FileLightcurveStore:
                 if len(mine):
                     counts = np.diff(ends)[mine]
                     alert_offsets = np.concatenate(([0], np.cumsum(counts)))
-                    alerts = by_object[np.repeat(ends[mine] - alert_offsets[:-1], counts) + np.arange(alert_offsets[-1])]
+                    alerts = by_object[
+                        np.repeat(ends[mine] - alert_offsets[:-1], counts) + np.arange(alert_offsets[-1])
+                    ]
                     done = shard.put(namespace, unique[mine], news, alerts, alert_offsets)
                     written += done.written
                     given += done.written + done.unchanged
@@ -132,7 +141,10 @@ class FileLightcurveStore:
             for i in np.unique(where).tolist():
                 for object_id, stored in self._shards[i].get(namespace, np.unique(ids[where == i]), known):
                     curve = _without_version(known, stored)
-                    first, last = np.searchsorted(curve["mjd_tai"], mjd_min), np.searchsorted(curve["mjd_tai"], mjd_max, "right")
+                    first, last = (
+                        np.searchsorted(curve["mjd_tai"], mjd_min),
+                        np.searchsorted(curve["mjd_tai"], mjd_max, "right"),
+                    )
                     found[object_id] = curve[first:last]
         nothing = np.empty(0, known.row)
         curves = [found.get(one, nothing) for one in ids.tolist()]
@@ -169,7 +181,8 @@ class _News:
         self.known = known
         rows = np.ascontiguousarray(rows)
         self.bytes = rows.view(np.uint8).reshape(len(rows), known.row.itemsize)
-        self.keys = keys_of(known.survey, rows)
+        self.keys = rows.view(known.row_keys)
+        self.places = places(known.survey, rows)
         self.offsets = np.ascontiguousarray(offsets, dtype=np.int64)
         # an unknown time is older than any; adding 0 makes -0 a 0
         mjd = np.where(np.isnan(version_mjd), -np.inf, version_mjd) + 0.0
@@ -201,7 +214,12 @@ class _Shard:
         self._db.close()
 
     def put(
-        self, namespace: Namespace, ids: NDArray[np.int64], news: _News, alerts: NDArray[np.int64], alert_offsets: NDArray[np.int64]
+        self,
+        namespace: Namespace,
+        ids: NDArray[np.int64],
+        news: _News,
+        alerts: NDArray[np.int64],
+        alert_offsets: NDArray[np.int64],
     ) -> PutResult:
         """Merge alerts into the objects `ids` (sorted, unique).
 
@@ -239,14 +257,14 @@ class _Shard:
         planes.restore(held.planes, starts[index], rows)
         changed, given = merge_rows(
             rows.view(np.uint8).reshape(len(rows), known.stored.itemsize),
-            keys_of(known.survey, rows),
-            rows["version_mjd"].view("<i8"),
-            rows["version_id"],
+            rows.view(known.stored_keys),
+            places(known.survey, rows),
             known.fields,
             starts,
             counts,
             news.bytes,
             news.keys,
+            news.places,
             news.offsets,
             news.version_mjd,
             news.version_id,
@@ -263,7 +281,9 @@ class _Shard:
         written = int(changed.sum())
         return PutResult(written, given - written)
 
-    def get(self, namespace: Namespace, ids: NDArray[np.int64], known: StoredLayout) -> Iterator[tuple[int, NDArray[Any]]]:
+    def get(
+        self, namespace: Namespace, ids: NDArray[np.int64], known: StoredLayout
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
         """(object, its stored rows) of those that exist; `ids` unique."""
         with guarded(self._path):
             held = self._read(namespace, ids, known)
@@ -286,7 +306,9 @@ class _Shard:
             ):
                 found.append((object_id, count, self._unpack(object_id, layout, count, blob, known)))
         return _Held(
-            np.array([one[0] for one in found], np.int64), np.array([one[1] for one in found], np.int64), [one[2] for one in found]
+            np.array([one[0] for one in found], np.int64),
+            np.array([one[1] for one in found], np.int64),
+            [one[2] for one in found],
         )
 
     def _unpack(self, object_id: int, layout: int, count: int, blob: bytes, known: StoredLayout) -> bytes:
@@ -295,8 +317,8 @@ class _Shard:
             found = planes.decompress(blob, count, dtype.itemsize)
         except planes.BadPlanes as err:
             raise StoreUnavailable(
-                f"{self._path}: the light curve of object {object_id} is damaged ({err}); restore the file from a copy, or delete"
-                " that row and run its packets again"
+                f"{self._path}: the light curve of object {object_id} is damaged ({err}); restore the file"
+                " from a copy, or delete that row and run its packets again"
             ) from err
         return found if dtype == known.stored else _in_layout(known, dtype, count, found)
 
@@ -316,7 +338,8 @@ class _Shard:
             dtype = described(row[0])
         except (TypeError, ValueError, KeyError) as err:
             raise StoreUnavailable(
-                f"{self._path}: light curves of layout {layout} cannot be read ({err}): another version of Lasair wrote them; use that one"
+                f"{self._path}: light curves of layout {layout} cannot be read ({err}): another version of"
+                " Lasair wrote them; use that one"
             ) from err
         self._layouts[layout] = dtype
         return dtype

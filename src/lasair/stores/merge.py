@@ -28,6 +28,9 @@ _VERSION = np.dtype([("version_mjd", "<f8"), ("version_id", "<i8")])
 # How a field's bytes compare: by the order of the values, with "missing" below all of them.
 _FLOAT, _SIGNED, _UNSIGNED = 0, 1, 2
 
+#: What tells rows of one time apart: the exposure, and the rest of the provenance.
+_IMAGE: dict[Survey, str] = {"lsst": "visit", "ztf": "pid"}
+
 
 class StoredLayout(NamedTuple):
     """The layout of stored rows of one survey, and what the kernel must know of it."""
@@ -39,61 +42,72 @@ class StoredLayout(NamedTuple):
     stored: np.dtype[Any]
     #: (fields, 3): offset, size and kind of comparison of each field of `row`
     fields: NDArray[np.int64]
+    #: fields of `row` and of `stored` as the kernel sees them: times as the bits of the float
+    row_keys: np.dtype[Any]
+    stored_keys: np.dtype[Any]
+
+
+def _offset(dtype: np.dtype[Any], name: str) -> int:
+    assert dtype.fields
+    return int(dtype.fields[name][1])
+
+
+def _at(dtype: np.dtype[Any], fields: dict[str, tuple[str, str]]) -> np.dtype[Any]:
+    """A dtype of the same size with fields of other names and types at the places of `dtype`'s."""
+    return np.dtype(
+        {
+            "names": list(fields),
+            "formats": [form for form, _ in fields.values()],
+            "offsets": [_offset(dtype, name) for _, name in fields.values()],
+            "itemsize": dtype.itemsize,
+        }
+    )
 
 
 @cache
 def stored_layout(survey: Survey) -> StoredLayout:
     """The layout in which that survey's rows are stored."""
     row = layout(survey, "row").dtype
-    named = [*row.descr, *_VERSION.descr]
-    packed = np.dtype(named)
+    packed = np.dtype([*row.descr, *_VERSION.descr])
+    names = packed.names or ()
     stored = np.dtype(
         {
-            "names": list(packed.names or ()),
-            "formats": [form for _, form in named],
-            "offsets": [packed.fields[name][1] for name in packed.names or ()],  # type: ignore[index]
+            "names": list(names),
+            "formats": [packed[name] for name in names],
+            "offsets": [_offset(packed, name) for name in names],
             "itemsize": -(-packed.itemsize // 8) * 8,
         }
     )
     fields = []
     for name in row.names or ():
-        dtype, offset = row.fields[name][:2]  # type: ignore[index]
-        if dtype.kind not in "fiu":
-            raise TypeError(f"layouts/{survey}.yaml: row field {name} is {dtype}; light curves hold numbers only")
-        fields.append((offset, dtype.itemsize, {"f": _FLOAT, "i": _SIGNED, "u": _UNSIGNED}[dtype.kind]))
-    return StoredLayout(survey, row, stored, np.array(fields, np.int64))
+        if row[name].kind not in "fiu":
+            raise TypeError(f"layouts/{survey}.yaml: row field {name} is {row[name]}; light curves hold numbers only")
+        compared = {"f": _FLOAT, "i": _SIGNED, "u": _UNSIGNED}[row[name].kind]
+        fields.append((_offset(row, name), row[name].itemsize, compared))
+    keys = {
+        "mjd": ("<i8", "mjd_tai"),
+        "kind": ("u1", "kind"),
+        "source_id": ("<i8", "source_id"),
+        "image": ("<i8", _IMAGE[survey]),
+    }
+    versions = {"version_mjd": ("<i8", "version_mjd"), "version_id": ("<i8", "version_id")}
+    return StoredLayout(survey, row, stored, np.array(fields, np.int64), _at(row, keys), _at(stored, keys | versions))
 
 
-class Keys(NamedTuple):
-    """Key columns of rows; `mjd` as the bits of the float, whose order is that of the times after 1858."""
-
-    mjd: Ints
-    kind: Bytes
-    source_id: Ints
-    #: exposure (LSST: visit; ZTF: pid)
-    image: Ints
-    #: what else tells rows of one time apart (LSST: band; ZTF: field, rcid, band)
-    place: Ints
-
-
-def keys_of(survey: Survey, rows: NDArray[Any]) -> Keys:
-    """Views of the key columns of `rows`, in the layout with or without versions."""
-    band = rows["band"].astype(np.int64)
+def places(survey: Survey, rows: NDArray[Any]) -> Ints:
+    """What else tells rows of one time and image apart, as one number: LSST's band; ZTF's field, rcid and band."""
+    band: Ints = rows["band"].astype(np.int64)
     if survey == "ztf":
-        image = rows["pid"]
-        place = (rows["field"].astype(np.int64) << 24) | ((rows["rcid"].astype(np.int64) & 0xFFFF) << 8) | band
-    else:
-        image, place = rows["visit"], band
-    return Keys(rows["mjd_tai"].view("<i8"), rows["kind"], rows["source_id"], image, place)
+        band |= (rows["field"].astype(np.int64) << 24) | ((rows["rcid"].astype(np.int64) & 0xFFFF) << 8)
+    return band
 
 
 def sort_rows(survey: Survey, rows: NDArray[Any]) -> NDArray[np.int64]:
     """Indices that put rows of one light curve into their canonical order (mjd_tai, kind, source_id, provenance)."""
-    mjd, kind, source_id, image, place = keys_of(survey, rows)
-    return np.lexsort((place, image, source_id, kind, mjd))
+    return np.lexsort((places(survey, rows), rows[_IMAGE[survey]], rows["source_id"], rows["kind"], rows["mjd_tai"]))
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[misc]
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _identity_hash(mjd: int, kind: int, source_id: int, image: int, place: int) -> np.uint64:
     if source_id != INT_MISSING:
         x = np.uint64(source_id) * np.uint64(3) + np.uint64(kind)
@@ -107,22 +121,22 @@ def _identity_hash(mjd: int, kind: int, source_id: int, image: int, place: int) 
     return x ^ (x >> np.uint64(31))
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[misc]
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _ordered(bits: int) -> int:
     """Bits of a float64 as an integer that compares as the float does."""
     return bits ^ ((bits >> 63) & 0x7FFFFFFFFFFFFFFF)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
-def _bits(row: Bytes, offset: int, size: int) -> int:
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _bits(row: Bytes, offset: int, size: int) -> Any:
     bits = np.int64(0)
     for i in range(size - 1, -1, -1):
         bits = (bits << 8) | np.int64(row[offset + i])
     return bits
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
-def _wins(ours: int, theirs: int, size: int, kind: int) -> bool:
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _wins(ours: int, theirs: int, size: int, kind: int) -> Any:
     """Whether `ours` is the greater of two different values of a field, given as their bits; missing is least."""
     shift = 64 - 8 * size
     if kind == _FLOAT:
@@ -141,7 +155,7 @@ def _wins(ours: int, theirs: int, size: int, kind: int) -> bool:
     return ours > theirs
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _join(target: Bytes, other: Bytes, fields: Ints) -> bool:
     """Join the fields of two statements of equal version into `target`; whether that changed it."""
     different = np.uint8(0)
@@ -160,26 +174,25 @@ def _join(target: Bytes, other: Bytes, fields: Ints) -> bool:
     return changed
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[misc]
-def _after(a: int, b: int, keys: Any) -> bool:
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _after(a: int, b: int, keys: Any, place: Ints) -> Any:
     """Whether row a belongs after row b."""
-    mjd, kind, source_id, image, place = keys
-    if mjd[a] != mjd[b]:
-        return _ordered(mjd[a]) > _ordered(mjd[b])
-    if kind[a] != kind[b]:
-        return kind[a] > kind[b]
-    if source_id[a] != source_id[b]:
-        return source_id[a] > source_id[b]
-    if image[a] != image[b]:
-        return image[a] > image[b]
+    if keys[a].mjd != keys[b].mjd:
+        return _ordered(keys[a].mjd) > _ordered(keys[b].mjd)
+    if keys[a].kind != keys[b].kind:
+        return keys[a].kind > keys[b].kind
+    if keys[a].source_id != keys[b].source_id:
+        return keys[a].source_id > keys[b].source_id
+    if keys[a].image != keys[b].image:
+        return keys[a].image > keys[b].image
     return place[a] > place[b]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
-def _sort(start: int, count: int, rows: Bytes, keys: Any) -> None:
-    """Sort rows in place: natural merge sort, since they come as a few sorted runs. `keys.place` is left as it was."""
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _sort(start: int, count: int, rows: Bytes, keys: Any, place: Ints) -> None:
+    """Sort rows in place: natural merge sort, since they come as a few sorted runs. `place` is left as it was."""
     sorted_until = 1
-    while sorted_until < count and not _after(start + sorted_until - 1, start + sorted_until, keys):
+    while sorted_until < count and not _after(start + sorted_until - 1, start + sorted_until, keys, place):
         sorted_until += 1
     if sorted_until >= count:
         return
@@ -191,16 +204,16 @@ def _sort(start: int, count: int, rows: Bytes, keys: Any) -> None:
         left = 0
         while left < count:
             middle = left + 1
-            while middle < count and not _after(order[middle - 1], order[middle], keys):
+            while middle < count and not _after(order[middle - 1], order[middle], keys, place):
                 middle += 1
             right = middle
             if middle < count:
                 right = middle + 1
-                while right < count and not _after(order[right - 1], order[right], keys):
+                while right < count and not _after(order[right - 1], order[right], keys, place):
                     right += 1
             i, j = left, middle
             for k in range(left, right):
-                if j >= right or (i < middle and not _after(order[i], order[j], keys)):
+                if j >= right or (i < middle and not _after(order[i], order[j], keys, place)):
                     spare[k] = order[i]
                     i += 1
                 else:
@@ -217,17 +230,17 @@ def _sort(start: int, count: int, rows: Bytes, keys: Any) -> None:
             rows[start + k] = copy[order[k] - start]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def merge_rows(
     rows: Bytes,
     keys: Any,
-    version_mjd: Ints,
-    version_id: Ints,
+    place: Ints,
     fields: Ints,
     starts: Ints,
     counts: Ints,
     new_rows: Bytes,
     new_keys: Any,
+    new_place: Ints,
     new_offsets: Ints,
     new_version_mjd: Ints,
     new_version_id: Ints,
@@ -240,24 +253,25 @@ def merge_rows(
     ----------
     rows : (m, stored width) uint8
         Object g owns the rows from ``starts[g]`` to ``starts[g + 1]``, of which the first ``counts[g]`` are its light
-        curve; there must be room for all rows of its alerts. `keys`, `version_mjd` (bits) and `version_id` are
-        views of the same memory, but for ``keys.place``, which is kept up with it.
+        curve; there must be room for all rows of its alerts.
+    keys : (m,) the same memory as ``StoredLayout.stored_keys``
+    place : (m,) `places` of the rows
     fields : (f, 3), see `StoredLayout`
     counts : (groups,), updated
-    new_rows : (n, row width) uint8 with `new_keys`; alert i owns ``new_offsets[i]`` to ``new_offsets[i + 1]``
-    new_version_mjd, new_version_id : (alerts,)
+    new_rows : (n, row width) uint8, with `new_keys` (as ``StoredLayout.row_keys``) and `new_place`
+        Alert i owns the rows from ``new_offsets[i]`` to ``new_offsets[i + 1]``.
+    new_version_mjd, new_version_id : (alerts,), the time as bits
     alerts, alert_offsets : alerts of object g are ``alerts[alert_offsets[g]:alert_offsets[g + 1]]``
 
     Returns
     -------
     (groups,) the number of new or changed rows of each object, and the number of rows given.
     """
-    mjd, kind, source_id, image, place = keys
-    new_mjd, new_kind, new_source_id, new_image, new_place = new_keys
     groups = len(counts)
     width = new_rows.shape[1]
     changed = np.zeros(groups, np.int64)
     given = 0
+    k: Any
     table = np.empty(64, np.int64)
     for g in range(groups):
         start = starts[g]
@@ -271,7 +285,7 @@ def merge_rows(
         mask = np.uint64(size - 1)
         table[:size] = -1
         for k in range(start, start + count):
-            slot = _identity_hash(mjd[k], kind[k], source_id[k], image[k], place[k]) & mask
+            slot = _identity_hash(keys[k].mjd, keys[k].kind, keys[k].source_id, keys[k].image, place[k]) & mask
             while table[slot] >= 0:
                 slot = (slot + np.uint64(1)) & mask
             table[slot] = k
@@ -281,40 +295,52 @@ def merge_rows(
             v_id = new_version_id[alert]
             for r in range(new_offsets[alert], new_offsets[alert + 1]):
                 given += 1
-                has_id = new_source_id[r] != INT_MISSING
-                slot = _identity_hash(new_mjd[r], new_kind[r], new_source_id[r], new_image[r], new_place[r]) & mask
+                has_id = new_keys[r].source_id != INT_MISSING
+                slot = (
+                    _identity_hash(
+                        new_keys[r].mjd, new_keys[r].kind, new_keys[r].source_id, new_keys[r].image, new_place[r]
+                    )
+                    & mask
+                )
                 found = np.int64(-1)
                 while table[slot] >= 0:
                     k = table[slot]
                     if (
-                        kind[k] == new_kind[r]
-                        and source_id[k] == new_source_id[r]
-                        and (has_id or (mjd[k] == new_mjd[r] and image[k] == new_image[r] and place[k] == new_place[r]))
+                        keys[k].kind == new_keys[r].kind
+                        and keys[k].source_id == new_keys[r].source_id
+                        and (
+                            has_id
+                            or (
+                                keys[k].mjd == new_keys[r].mjd
+                                and keys[k].image == new_keys[r].image
+                                and place[k] == new_place[r]
+                            )
+                        )
                     ):
                         found = k
                         break
                     slot = (slot + np.uint64(1)) & mask
                 if found >= 0:
-                    if version_mjd[found] == v_mjd and version_id[found] == v_id:
+                    if keys[found].version_mjd == v_mjd and keys[found].version_id == v_id:
                         if _join(rows[found], new_rows[r], fields):
                             changed[g] += 1
                         continue
-                    held = _ordered(version_mjd[found])
+                    held = _ordered(keys[found].version_mjd)
                     offered = _ordered(v_mjd)
-                    if held > offered or (held == offered and version_id[found] > v_id):
+                    if held > offered or (held == offered and keys[found].version_id > v_id):
                         continue
                     k = found
                 else:
-                    k = start + count
+                    k = np.int64(start + count)
                     count += 1
                     table[slot] = k
                 for i in range(width):
                     rows[k, i] = new_rows[r, i]
                 place[k] = new_place[r]
-                version_mjd[k] = v_mjd
-                version_id[k] = v_id
+                keys[k].version_mjd = v_mjd
+                keys[k].version_id = v_id
                 changed[g] += 1
         counts[g] = count
         if changed[g]:
-            _sort(start, count, rows, keys)
+            _sort(start, count, rows, keys, place)
     return changed, given

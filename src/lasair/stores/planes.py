@@ -1,8 +1,8 @@
 """Packed rows as compressed byte planes.
 
 The first bytes of all rows, then the second bytes and so on: bytes that vary little (exponents, leading digits of ids,
-versions) come to lie together, and LZ4 then makes a light curve about 0.4 of its size, in half the time that it needs for
-the rows as they are. The idea is that of the shuffle filter of HDF5 and Blosc.
+versions) come to lie together, and LZ4 then makes a light curve about 0.4 of its size, in half the time that it needs
+for the rows as they are. The idea is that of the shuffle filter of HDF5 and Blosc.
 
 Rows are words of 8 bytes and curves whole blocks of 8 rows (the last filled up with zeros), so that the planes are made
 by turning squares of 8 x 8 bytes in registers (Warren, Hacker's Delight, 2nd ed., 7-3).
@@ -34,13 +34,13 @@ def in_blocks(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray((counts + (BLOCK - 1)) // BLOCK * BLOCK, dtype=np.int64)
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[misc]
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _swap(a: Any, b: Any, shift: Any, mask: Any) -> Any:
     t = ((a >> shift) ^ b) & mask
     return a ^ (t << shift), b ^ t
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[misc]
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _turn(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any) -> Any:
     """Transpose a square of 8 x 8 bytes, given as 8 words; its own inverse."""
     shift, mask = np.uint64(8), np.uint64(0x00FF00FF00FF00FF)
@@ -61,7 +61,7 @@ def _turn(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any) -> Any
     return a, b, c, d, e, f, g, h
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _split(rows: Words, starts: Ints, blocks: Ints, out: Words) -> None:
     """Planes of curves of ``blocks[g]`` blocks from ``rows[starts[g]]``, one curve after the other in `out`."""
     words = rows.shape[1]
@@ -94,7 +94,7 @@ def _split(rows: Words, starts: Ints, blocks: Ints, out: Words) -> None:
         at += 8 * words * n
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _gather(planes: Words, starts: Ints, blocks: Ints, rows: Words) -> None:
     """Inverse of `_split`."""
     words = rows.shape[1]
@@ -137,13 +137,14 @@ def compress(rows: NDArray[Any], starts: NDArray[np.int64], counts: NDArray[np.i
     Parameters
     ----------
     rows : (m,) structured, contiguous, of a dtype whose size is a multiple of 8
-    starts, counts : (curves,) curve g is ``rows[starts[g]:starts[g] + counts[g]]``, followed by zeros up to a whole block
+    starts, counts : (curves,)
+        Curve g is ``rows[starts[g]:starts[g] + counts[g]]``, followed by zeros up to a whole block.
     """
     blocks = in_blocks(counts) // BLOCK
     sizes = blocks * BLOCK * rows.dtype.itemsize
     planes = np.empty(int(sizes.sum()) // 8, np.uint64)
     _split(_words(rows), starts, blocks, planes)
-    memory = memoryview(planes).cast("B")
+    memory = planes.data.cast("B")
     ends = np.cumsum(sizes).tolist()
     return [lz4.block.compress(memory[end - size : end]) for size, end in zip(sizes.tolist(), ends, strict=True)]
 

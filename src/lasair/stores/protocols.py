@@ -6,7 +6,7 @@ be written raises StoreUnavailable and leaves what it held before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -97,7 +97,12 @@ class ObjectStore(Protocol):
     def get(self, survey: str, table: str, key: int | str) -> list[dict[str, Any]]:
         """Rows of one object as dictionaries in schema order."""
 
-    def query(self, sql: str, parameters: Sequence[Any], *, time_limit_s: float, row_limit: int) -> QueryResult:
+    def fetch(
+        self, survey: str, table: str, names: Sequence[str], keys: Sequence[int | str]
+    ) -> dict[Any, tuple[Any, ...]]:
+        """Some columns of many objects: key -> values, in the order of `names`; unknown keys are left out."""
+
+    def query(self, sql: str, parameters: Mapping[str, Any], *, time_limit_s: float, row_limit: int) -> QueryResult:
         """Run a compiled query, read-only. Raises BadQuery when it takes too long."""
 
     def cone(self, survey: str, ra: float, decl: float, radius_arcsec: float) -> list[tuple[int | str, float]]:
@@ -109,6 +114,8 @@ class ObjectStore(Protocol):
 
 
 class QueryResult(NamedTuple):
+    """Rows of a query, and the names of their columns."""
+
     names: list[str]
     rows: list[tuple[Any, ...]]
     #: True when `row_limit` cut the answer

@@ -85,13 +85,13 @@ _ID = st.integers(2**55, 2**62 - 1)
 _INT = st.integers(-(2**31), 2**31 - 1)
 _F4 = st.one_of(st.floats(width=32), st.sampled_from([-999.0, -99999.0, 0.0, math.nan]))
 _F8 = st.one_of(st.floats(), st.sampled_from([-999.0, math.nan]))
-_TIME = st.floats(47892.0, 88069.0)
+_TIME = st.floats(47893.0, 88068.0)
 _TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12)
-_KINDS = {"int": _INT, "long": st.integers(-(2**63), 2**63 - 1), "float": _F4, "double": _F8, "string": _TEXT}
+_KINDS = {"int": _INT, "long": st.integers(-(2**63) + 1, 2**63 - 1), "float": _F4, "double": _F8, "string": _TEXT}
 _KINDS |= {"boolean": st.booleans(), "bytes": st.binary(max_size=40)}
 _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "diaSourceId": _ID, "midpointMjdTai": _TIME, "ra": st.floats(0, 359.9), "dec": st.floats(-90, 90),
-    "jd": _TIME.map(lambda mjd: mjd + 2400000.0), "candid": _ID, "pid": st.integers(0, 2**50),
+    "jd": _TIME.map(lambda mjd: mjd + 2400000.5), "candid": _ID, "pid": st.integers(0, 2**50),
     "band": st.sampled_from(["u", "g", "r", "i", "z", "y", "", "gr", "X"]), "programid": st.just(1),
     "isdiffpos": st.sampled_from(["t", "f", "1", "0", "", "true"]), "fid": st.integers(0, 5),
     "nid": st.integers(0, 10000), "rcid": st.integers(0, 63), "field": st.integers(-(2**31), 2**31 - 1),
@@ -113,7 +113,7 @@ def values_of(kind: Any, name: str, known: dict[str, Any]) -> st.SearchStrategy[
             {field["name"]: values_of(field["type"], field["name"], known) for field in kind["fields"]}
         )
     if isinstance(kind, dict) and kind["type"] == "array":
-        return st.lists(values_of(kind["items"], name, known), max_size=6)
+        return st.lists(values_of(kind["items"], name, known), max_size=3)
     if isinstance(kind, dict):
         return values_of(kind["type"], name, known)
     if kind in known:
@@ -124,7 +124,7 @@ def values_of(kind: Any, name: str, known: dict[str, Any]) -> st.SearchStrategy[
 LSST_RECORDS = values_of(LSST, "", {}).filter(
     lambda record: record["diaSource"]["diaObjectId"] or record["ssSource"] or (record["diaObject"] or {}).get("diaObjectId")
 )
-SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @SLOW
@@ -198,6 +198,15 @@ def filled_deep(schema: Any, data: st.DataObject) -> dict[str, Any]:
             return 61000.0 + k
         return {"int": k, "long": 2**56 + k, "float": k + 0.5, "double": k + 0.25, "string": f"n{k}", "boolean": k % 2 == 0, "bytes": b"x" * k}[kind]
 
+    def define(kind: Any) -> None:
+        for one in kind if isinstance(kind, list) else [kind]:
+            if isinstance(one, dict):
+                if one["type"] == "record":
+                    known[one["name"].split(".")[-1]] = one
+                for inner in (one.get("items"), *(field["type"] for field in one.get("fields", ()))):
+                    define(inner)
+
+    define(schema)
     made = make(schema, "")
     assert isinstance(made, dict)
     return made
@@ -263,7 +272,7 @@ def unique(kind: Any, count: list[int]) -> Any:
     return kind
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), st.lists(any_type(), min_size=1, max_size=4))
 def test_unknown_fields_of_any_type_are_skipped(data: st.DataObject, extra: list[tuple[Any, Any]]) -> None:
     schema = copy.deepcopy(LSST)

@@ -61,5 +61,7 @@ def distance_modulus(context: Context) -> NDArray[np.float64]:
     second = known & ~direct & (redshift > 0) & np.isfinite(redshift)
     if second.any():
         z = redshift[second]
-        out[second] = 5.0 * np.log10(luminosity_distance_mpc(z)) + 25.0 - 2.5 * np.log10(1.0 + z)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # of numbers that are no redshift
+            out[second] = 5.0 * np.log10(luminosity_distance_mpc(z)) + 25.0 - 2.5 * np.log10(1.0 + z)
+    out[~np.isfinite(out)] = np.nan
     return out

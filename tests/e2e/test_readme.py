@@ -1,0 +1,39 @@
+"""The README's own commands, on a simulated night."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from lasair.simulate.write import write
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PROGRAM = ".venv/bin/lasair "
+
+
+def test_every_command_works(tmp_path: Path) -> None:
+    write("test", tmp_path / "packets", seed=6, n=None)
+    (file,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "rising.toml").write_text(file)
+    commands = [line.removeprefix(PROGRAM) for line in README.splitlines() if line.startswith(PROGRAM)]
+    assert len(commands) >= 5
+
+    def lasair(line: str) -> str:
+        command = [sys.executable, "-m", "lasair.cli.main", *shlex.split(line)]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, (line, done.stderr)
+        return done.stdout
+
+    name = ""
+    for line in commands:
+        text = lasair(re.sub(r"\b\d{15,}\b", name, line.replace("FOLDER_OF_PACKETS", "packets")))
+        if line.startswith("run"):
+            name = lasair('query diaObjectId objects "nDiaSources > 1" --limit 1 --format csv').split()[1]
+        assert text or "--plot" in line
+    assert (tmp_path / "curve.png").is_file()
