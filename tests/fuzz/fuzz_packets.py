@@ -107,7 +107,8 @@ def history_ztf(schema: Any, n: int) -> dict[str, Any]:
     record = ztf_alert(schema)
     earlier = sub_type(schema, "prv_candidates")
     record["prv_candidates"] = [
-        filled(earlier, jd=2460400.5 + k, fid=1, pid=k, candid=None if k % 3 else k + 1, isdiffpos="t") for k in range(n)
+        filled(earlier, jd=2460400.5 + k, fid=1, pid=k, candid=None if k % 3 else k + 1, isdiffpos="t")
+        for k in range(n)
     ]
     if any(field["name"] == "fp_hists" for field in schema["fields"]):
         forced = sub_type(schema, "fp_hists")
@@ -163,7 +164,14 @@ def real_seeds(data: Path) -> list[Seed]:
 
 
 _NASTY = [zigzag(n) for n in (0, -1, 1, 63, 64, 2**31, 2**40, 2**62, -(2**63), 2**63 - 1, -(2**31), 1000)]
-_NASTY += [b"\xff" * 10, b"\x80" * 9 + b"\x7f", b"\0" * 8, b"\xff" * 8, np.float64(np.nan).tobytes(), b"\x7f\xf0" + b"\0" * 6]
+_NASTY += [
+    b"\xff" * 10,
+    b"\x80" * 9 + b"\x7f",
+    b"\0" * 8,
+    b"\xff" * 8,
+    np.float64(np.nan).tobytes(),
+    b"\x7f\xf0" + b"\0" * 6,
+]
 
 
 def damage(rng: np.random.Generator, value: bytes, other: bytes) -> bytes:
@@ -233,7 +241,10 @@ class Worker:
         assert taken < BATCH_LIMIT_S, f"batch {number} took {taken:.1f} s"
 
     def _through_decode(self, picked: list[Seed], values: list[bytes]) -> None:
-        damaged = [Message(value, "fuzz", k, 0.0, one.schema) for k, (one, value) in enumerate(zip(picked, values, strict=True))]
+        damaged = [
+            Message(value, "fuzz", k, 0.0, one.schema)
+            for k, (one, value) in enumerate(zip(picked, values, strict=True))
+        ]
         messages = [self.good, *damaged, self.good]
         batches, refused = decode(messages, self.source)
         assert sum(len(one) for one in batches) + len(refused) == len(messages), "packets were lost"
@@ -288,8 +299,8 @@ class Worker:
             scratch = self._buffer(f"scratch{survey}{room}", room * wanted.row.itemsize)
             rows = self._buffer(f"rows{survey}{capacity}", capacity * wanted.row_size)
             first, outcome = walk.walk_batch(
-                ops, missing, starts, program, spans, first, alerts.address, wanted.alert.itemsize, scratch.address, room,
-                template.address, wanted.where, wanted.fixes, rows.address, capacity, used,
+                ops, missing, starts, program, spans, first, alerts.address, wanted.alert.itemsize, scratch.address,
+                room, template.address, wanted.where, wanted.fixes, rows.address, capacity, used,
                 np.empty(room), np.empty((room, 4), np.int64), np.empty((3, room + 1), np.int64),
                 counts, cutouts, offsets, trigger, status,
             )  # fmt: skip
@@ -301,7 +312,7 @@ class Worker:
                 # the rows so far do not matter here: begin anew at the front of a larger buffer
                 if used == 0:
                     capacity *= 2
-                used = 0
+                used = offsets[first] = 0
         assert set(status[:, 0].tolist()) <= {walk.GOOD, *walk.REASONS}
 
     def _through_files(self, rng: np.random.Generator) -> None:

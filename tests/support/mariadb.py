@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -103,9 +104,9 @@ def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
     while time.monotonic() < end:
         if process.poll() is not None:
             break
-        try:
-            server.connect().close()
-            return
-        except pymysql.err.OperationalError:
-            time.sleep(0.05)
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(server.socket)) == 0:
+                server.connect().close()
+                return
+        time.sleep(0.05)
     raise RuntimeError(f"the private MariaDB did not start:\n{log.read_text(errors='replace')[-2000:]}")

@@ -196,7 +196,15 @@ def small_ztf(*, null_last: bool = False) -> dict[str, Any]:
 
 def filled(kind: dict[str, Any], **values: Any) -> Record:
     """A record of a type: optional fields null, numbers 0, text '' unless `values` says otherwise."""
-    empty: dict[str, Any] = {"int": 0, "long": 0, "float": 0.0, "double": 0.0, "string": "", "bytes": b"", "boolean": False}
+    empty: dict[str, Any] = {
+        "int": 0,
+        "long": 0,
+        "float": 0.0,
+        "double": 0.0,
+        "string": "",
+        "bytes": b"",
+        "boolean": False,
+    }
     made: Record = {}
     for field in kind["fields"]:
         made[field["name"]] = None if isinstance(field["type"], list) else empty.get(str(field["type"]))
@@ -511,7 +519,11 @@ def check_equal(batch: AlertBatch, records: list[Record]) -> None:
             assert trigger == (batch.trigger[i] == batch.offsets[i] + k), where
             for name, value in row.items():
                 _same(rows[name][k], value, f"{where} row {k} {name}")
-        for kind, field in (("difference", "cutoutDifference"), ("science", "cutoutScience"), ("template", "cutoutTemplate")):
+        for kind, field in (
+            ("difference", "cutoutDifference"),
+            ("science", "cutoutScience"),
+            ("template", "cutoutTemplate"),
+        ):
             sent = record.get(field)
             sent = sent["stampData"] if isinstance(sent, dict) else sent
             assert bytes(batch.cutout(i, kind)) == (sent or b""), where  # type: ignore[arg-type]

@@ -9,15 +9,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from lasair.bench.workloads import Workload
 from lasair.config import Settings
+from lasair.definitions.filter_file import FilterFile
 from lasair.packets.batch import AlertBatch, Message
 from lasair.packets.schemas import SchemaSource
+from lasair.schema.model import Survey
 
 _FASTAVRO_SAMPLE = 300
 _FILL_ROWS = 30
@@ -195,6 +197,19 @@ def _measure(workload: Workload, schemas: SchemaSource, folder: Path, filters: i
     )
 
 
+def different_filters(survey: Survey, n: int) -> list[FilterFile]:
+    """That many filters, no two alike: the examples, then the examples with one more condition."""
+    from lasair.definitions.examples import example_filters
+
+    found = list(example_filters(survey))
+    more = "objects.ncand >= {}" if survey == "ztf" else "objects.nDiaSources >= {}"
+    while len(found) < n:
+        base, turn = found[len(found) % len(example_filters(survey))], len(found) // len(example_filters(survey)) + 1
+        where = f"({base.where}) AND {more.format(turn)}"
+        found.append(replace(base, name=f"{base.name} {turn}", where=where))
+    return found[:n]
+
+
 def _fused(
     workload: Workload,
     schemas: SchemaSource,
@@ -207,7 +222,6 @@ def _fused(
     """The whole pipeline, batch by batch: ([(CPU s by stage, CPU s, alerts)], messages delivered, CPU s, alerts)."""
     from lasair.definitions import edit
     from lasair.definitions.django import connect
-    from lasair.definitions.examples import example_filters
     from lasair.ledger.store import Ledger
     from lasair.pipeline import Pipeline
     from lasair.stores.open import open_stores
@@ -215,7 +229,7 @@ def _fused(
 
     folder.mkdir(parents=True, exist_ok=True)
     connect(folder / "definitions.db")
-    for one in example_filters(workload.survey)[:filters]:
+    for one in different_filters(workload.survey, filters):
         edit.activate(edit.add_filter(one).name)
     stores, ledger = open_stores(folder, durable=False), Ledger(folder / "ledger.db", durable=False)
     try:

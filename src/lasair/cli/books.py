@@ -144,9 +144,11 @@ def _size(state: State, name: str) -> int:
 
 
 def _newest(stores: Any, survey: str) -> dict[str, Any]:
+    from lasair.times import unix_to_mjd_tai
+
     count = stores.objects.count(survey, "objects")
     newest = stores.objects.newest(survey) if count else None
-    lag = time.time() / 86_400 + 40_587 + 37 / 86_400 - newest if newest is not None else None
+    lag = unix_to_mjd_tai(time.time()) - newest if newest is not None else None
     return {"objects": count, "last_mjd_tai": newest, "lag_days": lag}
 
 

@@ -57,6 +57,7 @@ def query_command(
     lasair query "objectId, gmag" objects "gmag < 15" --survey ztf --format csv
     """
     from lasair.query.compile import compile_query, infer_survey
+    from lasair.times import unix_to_mjd_tai
 
     state.must_exist()
     texts = {"select": select, "tables": tables, "where": where, "order by": order_by}
@@ -68,11 +69,10 @@ def query_command(
         )
     except BadQuery as err:
         raise LasairError(pointed(err, texts.get(err.part, ""))) from err
-    now_mjd_tai = time.time() / 86_400 + 40_587 + 37 / 86_400
     with state.stores() as stores:
         result = stores.objects.query(
             compiled.sqlite.sql,
-            compiled.sqlite.bind(now_mjd_tai),
+            compiled.sqlite.bind(unix_to_mjd_tai(time.time())),
             time_limit_s=state.settings.query_time_limit_s,
             row_limit=limit,
         )

@@ -1,0 +1,1 @@
+"""The filter stage: features, users' filters, and what they cause."""

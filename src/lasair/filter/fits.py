@@ -1,4 +1,4 @@
-"""Fits too slow for the path of notifications: noted when an alert is evaluated, made afterwards from the stored light curve.
+"""Fits too slow for the path of notifications: noted with an alert, made afterwards from the stored light curve.
 
 A filter on a fitted column therefore sees the fit after the object's previous alert.
 """

@@ -72,9 +72,9 @@ def _everything(schema: PacketSchema) -> tuple[Plan, Table]:
     alert: list[tuple[Field, Path]] = []
     row: dict[str, tuple[list[str], list[Path]]] = {}
     for path, kind in found.items():
-        if kind not in _DTYPES or path in kept:
-            continue
         place = next((one for one in places if path[: len(one)] == one), None)
+        if kind not in _DTYPES or any(target.row == (place is not None) for target in kept.get(path, ())):
+            continue
         if place is None:
             if not any(path[: len(one)] == one for one in arrays):
                 alert.append((Field(".".join(path), _DTYPES[kind], "As sent."), path))

@@ -310,7 +310,12 @@ class Checker:
         return self._like(tree.this, character)
 
     def _like(self, tree: exp.Expression, escape: str = "") -> Node:
-        self._only(tree, "this", "expression")
+        self._only(tree, "this", "expression", "negate")
+        node = self._likeness(tree, escape)
+        # NOT LIKE is one node to some versions of sqlglot, NOT around LIKE to others
+        return condition("not", (node,), node.position) if tree.args.get("negate") else node
+
+    def _likeness(self, tree: exp.Expression, escape: str) -> Node:
         node = self.coerce.text(self._operand(tree.this), "before LIKE", whole_numbers=True)
         pattern = self._operand(tree.expression)
         if pattern.kind == "null":

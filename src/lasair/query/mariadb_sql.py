@@ -51,6 +51,8 @@ class MariadbGenerator(Generator):
             fast = super().write(node)
         finally:
             self._path = ""
+        if not columns:
+            return fast
         huge = " OR ".join(f"ABS({one}) > {self.bind(SANE)}" for one in columns)
         return f"IF({huge}, {safe}, {fast})"
 
@@ -71,6 +73,8 @@ class MariadbGenerator(Generator):
         return [self.group_keys(node)]
 
     def group_keys(self, node: Node) -> str:
+        if node.kind == "json":
+            node = Node("json_text", "text", (node,))
         if node.kind == "text":
             return self._fold(node)
         return self.result(node)

@@ -32,6 +32,8 @@ class SqliteGenerator(Generator):
         return [self.group_keys(node)]
 
     def group_keys(self, node: Node) -> str:
+        if node.kind == "json":
+            node = Node("json_text", "text", (node,))
         if node.kind == "text":
             return self._nocase(node)
         return self.result(node)

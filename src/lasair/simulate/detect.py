@@ -230,8 +230,8 @@ def see(plan: Plan) -> Seen:
     if once is not None:
         pairs = join(pairs, once)
     if plan.survey == "ztf" and found:
+        # the last objects are the sightings of movers, in their order
         pairs = join(pairs, _ztf_movers(plan, movers, rng))
-        return Seen(pairs, elements, movers)
     return Seen(pairs, elements, movers)
 
 
@@ -269,8 +269,6 @@ def _ztf_movers(plan: Plan, movers: orbits.MoverDetections, rng: np.random.Gener
     objects.ra, objects.decl = movers.ephemeris.ra.copy(), movers.ephemeris.decl.copy()
     objects.mag = movers.mag.copy()
     objects.host_mag[:] = np.nan
-    # the sighting's number finds its orbit again
-    objects.twin = -2 - np.arange(len(objects))
     return observe(plan, objects, rng, movers.visit)
 
 

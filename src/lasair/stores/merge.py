@@ -96,10 +96,11 @@ def stored_layout(survey: Survey) -> StoredLayout:
 
 def places(survey: Survey, rows: NDArray[Any]) -> Ints:
     """What else tells rows of one time and image apart, as one number: LSST's band; ZTF's field, rcid and band."""
-    band: Ints = rows["band"].astype(np.int64)
+    found: Ints = rows["band"].astype(np.int64)
     if survey == "ztf":
-        band |= (rows["field"].astype(np.int64) << 24) | ((rows["rcid"].astype(np.int64) & 0xFFFF) << 8)
-    return band
+        # multiplied, not or-ed, so that their order stays that of (field, rcid, band) for missing ones too
+        found += rows["field"].astype(np.int64) * 2**24 + (rows["rcid"].astype(np.int64) + 2**15) * 2**8
+    return found
 
 
 def sort_rows(survey: Survey, rows: NDArray[Any]) -> NDArray[np.int64]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -102,7 +101,7 @@ def test_several_rows_of_one_alert_are_one_match() -> None:
     assert dict(zip(result.alerts.tolist(), [row[1] for row in result.rows], strict=True)) == {0: "a", 1: "d", 3: "c"}
     assert result.alerts.tolist()[0] == 0
     result = only(active(**joined, order_by="watchlist_hits.arcsec DESC"), row_limit=1)
-    assert (result.rows, result.over_limit) == [[(2**58, "b")], 2] or (result.rows[0][1], result.over_limit) == ("b", 2)
+    assert (result.rows, result.over_limit) == ([(2**58, "b")], 2)
 
 
 def test_now() -> None:
@@ -169,13 +168,12 @@ def slow_database(prepared: list[Prepared]) -> BatchDatabase:
 def test_a_slow_filter_fails_alone() -> None:
     prepared = Preparer("lsst").prepare([active(1, **ENDLESS), active(2), active(3, **ENDLESS), active(4)])
     database = slow_database(prepared)
-    start = time.perf_counter()
     results = run_filters(database, prepared, now_mjd_tai=NOW, time_limit_s=0.4, row_limit=10)
     assert [one.error is None for one in results] == [False, True, False, True]
     assert results[0].error is not None and "took longer than 0.4 s" in results[0].error
     assert [len(one.alerts) for one in results] == [0, 2, 0, 2]
-    # both got a first try, and shared the time limit after that
-    assert time.perf_counter() - start < 1.5
+    # both had a first try; after it the first used up the time that slow filters share
+    assert results[2].error == "not run on this batch: other filters took too long, and this one is slow too"
 
 
 def test_a_slow_filter_sits_out_longer_and_longer() -> None:

@@ -30,8 +30,17 @@ def test_parsed_by_fastavro_when_asked() -> None:
 
 
 def test_names_are_resolved_in_their_name_space() -> None:
-    inner = {"type": "record", "name": "b.inner", "fields": [{"name": "x", "type": {"type": "fixed", "name": "four", "size": 4}}]}
-    kind = {"type": "record", "name": "outer", "namespace": "a", "fields": [{"name": "i", "type": inner}, {"name": "j", "type": ["null", "b.four"]}]}
+    inner = {
+        "type": "record",
+        "name": "b.inner",
+        "fields": [{"name": "x", "type": {"type": "fixed", "name": "four", "size": 4}}],
+    }
+    kind = {
+        "type": "record",
+        "name": "outer",
+        "namespace": "a",
+        "fields": [{"name": "i", "type": inner}, {"name": "j", "type": ["null", "b.four"]}],
+    }
     assert leaves(with_field(kind))["more", "j"] == "fixed"
 
 
@@ -82,7 +91,10 @@ def nested(depth: int) -> Any:
         ({"type": "fixed", "name": "x", "size": -1}, "no possible size"),
         ({"type": "fixed", "name": "x", "size": 2**40}, "no possible size"),
         ({"type": "fixed", "name": "x", "size": "4"}, "no possible size"),
-        ({"type": "record", "name": "x", "fields": [{"name": f"f{k}", "type": "string"} for k in range(25000)]}, "more than"),
+        (
+            {"type": "record", "name": "x", "fields": [{"name": f"f{k}", "type": "string"} for k in range(25000)]},
+            "more than",
+        ),
     ],
 )
 def test_schemas_that_are_refused(kind: Any, reason: str) -> None:

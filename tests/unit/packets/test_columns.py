@@ -26,7 +26,11 @@ def test_every_number_of_lsst() -> None:
         diaObject=its_object,
         mpc_orbits=filled(sub_type(LSST, "mpc_orbits"), id=12),
     )
-    messages = [message(datum(LSST, record), 0, schema), message(b"x", 1, schema), message(datum(LSST, lsst_alert()), 2, schema)]
+    messages = [
+        message(datum(LSST, record), 0, schema),
+        message(b"x", 1, schema),
+        message(datum(LSST, lsst_alert()), 2, schema),
+    ]
     (found,) = decode_all_columns(messages, None)
     assert found.schema is schema and len(found.alerts) == 2
     assert found.offsets.tolist() == [0, 3, 4] and found.trigger.tolist() == [2, 3]

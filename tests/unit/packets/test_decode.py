@@ -95,8 +95,10 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "band": st.sampled_from(["u", "g", "r", "i", "z", "y", "", "gr", "X"]), "programid": st.just(1),
     "isdiffpos": st.sampled_from(["t", "f", "1", "0", "", "true"]), "fid": st.integers(0, 5),
     "nid": st.integers(0, 10000), "rcid": st.integers(0, 63), "field": st.integers(-(2**31), 2**31 - 1),
-    "procstatus": st.sampled_from(["0", "56", "61", "", "5x", "12345"]), "ssnamenr": st.sampled_from(["null", "", "433", "2006 TK6"]),
-    "objectId": st.from_regex(r"ZTF[0-9]{2}[a-z]{7}", fullmatch=True), "ssdistnr": st.sampled_from([-999.0, 0.0, 4.5, 5.0, 5.5, math.nan]),
+    "procstatus": st.sampled_from(["0", "56", "61", "", "5x", "12345"]),
+    "ssnamenr": st.sampled_from(["null", "", "433", "2006 TK6"]),
+    "ssdistnr": st.sampled_from([-999.0, 0.0, 4.5, 5.0, 5.5, math.nan]),
+    "objectId": st.from_regex(r"ZTF[0-9]{2}[a-z]{7}", fullmatch=True),
     "detector": st.integers(0, 188),
 }  # fmt: skip
 
@@ -122,7 +124,9 @@ def values_of(kind: Any, name: str, known: dict[str, Any]) -> st.SearchStrategy[
 
 
 LSST_RECORDS = values_of(LSST, "", {}).filter(
-    lambda record: record["diaSource"]["diaObjectId"] or record["ssSource"] or (record["diaObject"] or {}).get("diaObjectId")
+    lambda record: (
+        record["diaSource"]["diaObjectId"] or record["ssSource"] or (record["diaObject"] or {}).get("diaObjectId")
+    )
 )
 SLOW = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -157,7 +161,9 @@ def fastavro_sees(schema: Any, record: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("survey", "version"), [(survey, version) for survey, all_ in KNOWN.items() for version in all_])
+@pytest.mark.parametrize(
+    ("survey", "version"), [(survey, version) for survey, all_ in KNOWN.items() for version in all_]
+)
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_our_own_full_schemas(survey: Any, version: str, data: st.DataObject) -> None:
@@ -189,14 +195,36 @@ def filled_deep(schema: Any, data: st.DataObject) -> dict[str, Any]:
         if kind.split(".")[-1] in known:
             return make(known[kind.split(".")[-1]], name)
         k = step[0]
-        plain = {"jd": 2460500.5 + k, "ra": k % 360.0, "dec": k % 90.0, "band": "ugrizy"[k % 6], "programid": 1, "fid": k % 4}
-        plain |= {"isdiffpos": "tf10"[k % 4], "objectId": "ZTF24abcdefg", "procstatus": "56", "nid": k, "rcid": k % 64, "field": k}
+        plain = {
+            "jd": 2460500.5 + k,
+            "ra": k % 360.0,
+            "dec": k % 90.0,
+            "band": "ugrizy"[k % 6],
+            "programid": 1,
+            "fid": k % 4,
+        }
+        plain |= {
+            "isdiffpos": "tf10"[k % 4],
+            "objectId": "ZTF24abcdefg",
+            "procstatus": "56",
+            "nid": k,
+            "rcid": k % 64,
+            "field": k,
+        }
         plain |= {"diaObjectId": 2**58 + 1}
         if name in plain:
             return plain[name]
         if "Mjd" in name:
             return 61000.0 + k
-        return {"int": k, "long": 2**56 + k, "float": k + 0.5, "double": k + 0.25, "string": f"n{k}", "boolean": k % 2 == 0, "bytes": b"x" * k}[kind]
+        return {
+            "int": k,
+            "long": 2**56 + k,
+            "float": k + 0.5,
+            "double": k + 0.25,
+            "string": f"n{k}",
+            "boolean": k % 2 == 0,
+            "bytes": b"x" * k,
+        }[kind]
 
     def define(kind: Any) -> None:
         for one in kind if isinstance(kind, list) else [kind]:
@@ -298,7 +326,9 @@ def test_unknown_fields_of_any_type_are_skipped(data: st.DataObject, extra: list
 
 
 def test_all_spellings_of_missing_become_one() -> None:
-    found = lsst(lsst_alert(source={"psfFlux": math.nan, "ssObjectId": 0, "band": None, "snr": math.inf, "reliability": None}))
+    found = lsst(
+        lsst_alert(source={"psfFlux": math.nan, "ssObjectId": 0, "band": None, "snr": math.inf, "reliability": None})
+    )
     alert = found.alerts[0]
     assert math.isnan(alert["flux"]) and math.isnan(alert["snr"]) and math.isnan(alert["reliability"])
     assert alert["ss_object_id"] == INT_MISSING and alert["band"] == 0
@@ -363,7 +393,9 @@ def test_ztf_history_kinds() -> None:
     rows = [
         earlier(candid=11, jd=2460490.75, magpsf=19.0, isdiffpos="f"),
         earlier(jd=2460491.75, diffmaglim=20.5),
-        earlier(jd=2460492.75, candid=12, forcediffimflux=3.5, ranr=1.5, decnr=2.5, ra=9.0, procstatus="56", magpsf=19.0),
+        earlier(
+            jd=2460492.75, candid=12, forcediffimflux=3.5, ranr=1.5, decnr=2.5, ra=9.0, procstatus="56", magpsf=19.0
+        ),
         earlier(jd=2460493.75, forcediffimflux=-99999.0, procstatus="61"),
         earlier(jd=2460494.75, forcediffimflux=math.nan),
     ]
@@ -383,7 +415,9 @@ def test_ztf_history_kinds() -> None:
 
 
 def test_lsst_non_detections_of_version_7() -> None:
-    limit = filled(sub_type(LSST, "prvDiaNondetectionLimits"), ccdVisitId=4, midpointMjdTai=61000.0, band="r", diaNoise=2.5)
+    limit = filled(
+        sub_type(LSST, "prvDiaNondetectionLimits"), ccdVisitId=4, midpointMjdTai=61000.0, band="r", diaNoise=2.5
+    )
     found = lsst(lsst_alert(prvDiaNondetectionLimits=[limit, limit, {**limit, "ccdVisitId": 5}]))
     assert found.rows["kind"].tolist() == [1, 1, 0]
     assert found.rows["flux_err"][0] == 2.5 and found.rows["visit"].tolist()[:2] == [4, 5]
@@ -391,7 +425,10 @@ def test_lsst_non_detections_of_version_7() -> None:
 
 
 def test_n_reliable_counts_earlier_detections_above_one_half() -> None:
-    rows = [source(diaSourceId=i + 1, midpointMjdTai=61000.0 + i, reliability=r) for i, r in enumerate([0.5, 0.51, None, 0.9])]
+    rows = [
+        source(diaSourceId=i + 1, midpointMjdTai=61000.0 + i, reliability=r)
+        for i, r in enumerate([0.5, 0.51, None, 0.9])
+    ]
     found = lsst(lsst_alert(prvDiaSources=rows))
     assert found.alerts["n_detections"][0] == 4 and found.alerts["n_reliable"][0] == 2
 
@@ -433,7 +470,10 @@ def test_rows_are_sorted_and_the_alerts_own_detection_wins() -> None:
 
 def test_rows_without_id_are_the_same_when_their_provenance_agrees_never_by_time_alone() -> None:
     same = {"jd": 2460490.75, "fid": 1, "pid": 5, "field": 1, "rcid": 2}
-    rows = [earlier(**(same | change)) for change in ({}, {"pid": 6}, {"field": 3}, {"rcid": 3}, {"fid": 2}, {"diffmaglim": 20.0})]
+    rows = [
+        earlier(**(same | change))
+        for change in ({}, {"pid": 6}, {"field": 3}, {"rcid": 3}, {"fid": 2}, {"diffmaglim": 20.0})
+    ]
     rows += [earlier(**same, candid=4), earlier(**same, candid=5)]
     found = ztf(ztf_alert(prv_candidates=rows))
     assert len(found.rows) == 5 + 2 + 1
@@ -441,7 +481,9 @@ def test_rows_without_id_are_the_same_when_their_provenance_agrees_never_by_time
 
 
 def test_history_rows_at_impossible_times_are_left_out() -> None:
-    rows = [source(diaSourceId=k + 1, midpointMjdTai=t) for k, t in enumerate([math.nan, 0.0, 61000.0, 1e300, -math.inf])]
+    rows = [
+        source(diaSourceId=k + 1, midpointMjdTai=t) for k, t in enumerate([math.nan, 0.0, 61000.0, 1e300, -math.inf])
+    ]
     found = lsst(lsst_alert(prvDiaSources=rows))
     assert found.rows["source_id"].tolist()[0] == 3 and len(found.rows) == 2
     assert found.alerts["n_detections"][0] == 5
@@ -650,15 +692,25 @@ def test_numbers_of_more_than_64_bits(data: bytes) -> None:
 
 
 def test_rows_of_no_bytes_are_no_rows() -> None:
-    schema = {**ZTF, "fields": [*ZTF["fields"][:4], {"name": "prv_candidates", "type": {"type": "array", "items": _EMPTY}}]}
+    schema = {
+        **ZTF,
+        "fields": [*ZTF["fields"][:4], {"name": "prv_candidates", "type": {"type": "array", "items": _EMPTY}}],
+    }
     value = encode({**schema, "fields": schema["fields"][:4]}, ztf_alert()) + zigzag(2**40) + b"\0"
     found = one(value, compile_schema(schema))
     assert len(found.rows) == 1
 
 
 def test_many_rows_of_few_bytes_are_refused() -> None:
-    row = {"type": "record", "name": "prv", "fields": [{"name": "candid", "type": ["null", "long"]}, {"name": "jd", "type": "double"}]}
-    schema = {**ZTF, "fields": [*ZTF["fields"][:4], {"name": "prv_candidates", "type": {"type": "array", "items": row}}]}
+    row = {
+        "type": "record",
+        "name": "prv",
+        "fields": [{"name": "candid", "type": ["null", "long"]}, {"name": "jd", "type": "double"}],
+    }
+    schema = {
+        **ZTF,
+        "fields": [*ZTF["fields"][:4], {"name": "prv_candidates", "type": {"type": "array", "items": row}}],
+    }
     start = encode({**schema, "fields": schema["fields"][:4]}, ztf_alert())
     good = b"\0" + np.float64(2460490.75).tobytes()
     assert len(one(start + zigzag(3) + good * 3 + b"\0", compile_schema(schema)).rows) == 2

@@ -15,7 +15,17 @@ from lasair.packets.batch import Message, Refused
 from lasair.packets.containers import SYNC_SIZE, header_end
 from lasair.packets.decode import decode
 from lasair.packets.files import read_messages
-from tests.support.packets import container, datum, encode, lsst_alert, lsst_value, small_lsst, small_ztf, zigzag, ztf_alert
+from tests.support.packets import (
+    container,
+    datum,
+    encode,
+    lsst_alert,
+    lsst_value,
+    small_lsst,
+    small_ztf,
+    zigzag,
+    ztf_alert,
+)
 
 ZTF = small_ztf()
 SYNC = bytes(range(16))
@@ -135,7 +145,9 @@ def test_a_damaged_record_spares_the_ones_before_and_the_next_block(tmp_path: Pa
         (b"rubbish without an end", "", 0),
     ],
 )
-def test_a_damaged_block_is_refused_and_reading_goes_on(tmp_path: Path, middle: bytes, reason: str, behind: int) -> None:
+def test_a_damaged_block_is_refused_and_reading_goes_on(
+    tmp_path: Path, middle: bytes, reason: str, behind: int
+) -> None:
     path = tmp_path / "a.avro"
     path.write_bytes(header() + block(datums(2)) + middle + block(datums(2, 10)))
     found = read(path)
@@ -148,7 +160,9 @@ def test_a_damaged_block_is_refused_and_reading_goes_on(tmp_path: Path, middle: 
         assert offsets(found)[-2:] == [behind, behind + 1]
         assert len(set(offsets(found))) == len(found)
         for first in range(behind + 2):
-            assert offsets(read(path, start=lambda _, first=first: first)) == [at for at in offsets(found) if at >= first]
+            assert offsets(read(path, start=lambda _, first=first: first)) == [
+                at for at in offsets(found) if at >= first
+            ]
 
 
 @pytest.mark.parametrize("codec", ["null", "deflate"])
@@ -186,7 +200,7 @@ def test_truncated_plain_blocks_give_their_whole_records(tmp_path: Path) -> None
         (header(codec="lzo"), "codec"),
         (header({"type": "record", "name": "x", "fields": [{"name": "a", "type": "int"}]}), "no survey"),
         (header().replace(b'"record"', b'"rekord"'), "the packet's schema"),
-        (header().replace(b'{"', b'{{', 1), "no JSON"),
+        (header().replace(b'{"', b"{{", 1), "no JSON"),
     ],
 )
 def test_files_that_are_no_packets(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -212,7 +226,9 @@ def test_decompression_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, co
         return zlib.compress(data, wbits=-15)
 
     path = tmp_path / "a.avro"
-    path.write_bytes(header(codec=codec) + block([b"\0" * 1_000_000], pack=pack or deflate) + block(datums(1), pack=pack or deflate))
+    path.write_bytes(
+        header(codec=codec) + block([b"\0" * 1_000_000], pack=pack or deflate) + block(datums(1), pack=pack or deflate)
+    )
     found = ids(read(path))
     assert "unpacks to more than" in str(found[0]) and found[1:] == [1]
 
@@ -234,7 +250,9 @@ def test_blocks_with_sizes_inside_records(tmp_path: Path) -> None:
     row = {"jd": 2460490.75, "fid": 1, "pid": 5, "programid": 1}
     from tests.support.packets import filled, sub_type
 
-    records = [ztf_alert(candid=k + 1, prv_candidates=[filled(sub_type(ZTF, "prv_candidates"), **row)] * 3) for k in range(3)]
+    records = [
+        ztf_alert(candid=k + 1, prv_candidates=[filled(sub_type(ZTF, "prv_candidates"), **row)] * 3) for k in range(3)
+    ]
     path = tmp_path / "a.avro"
     path.write_bytes(header() + block([encode(ZTF, one, block=2, sizes=True) for one in records]))
     assert ids(read(path)) == [1, 2, 3]

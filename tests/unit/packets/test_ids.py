@@ -24,7 +24,9 @@ def test_ids_differ_and_keep_the_order_of_names(one: str, other: str) -> None:
     assert (one < other) == (object_id("ztf", one) < object_id("ztf", other))
 
 
-@pytest.mark.parametrize("name", ["", "ZTF", "ZTF1aaaaaaaa", "ZTF18aaaaaaA", "ZTF18aaaaaaaa", "XTF18aaaaaaa", "ZTF18aaaaaa{"])
+@pytest.mark.parametrize(
+    "name", ["", "ZTF", "ZTF1aaaaaaaa", "ZTF18aaaaaaA", "ZTF18aaaaaaaa", "XTF18aaaaaaa", "ZTF18aaaaaa{"]
+)
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="not a ZTF object name"):
         object_id("ztf", name)

@@ -4,6 +4,7 @@ import itertools
 import json
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import lz4.block
 import numpy as np
@@ -14,6 +15,7 @@ from lasair.schema.model import layout
 from lasair.stores.lightcurves import FileLightcurveStore, describe, described, shard_of
 from lasair.stores.merge import stored_layout
 from lasair.stores.protocols import LightcurveStore
+from tests.contract.embedded import EmbeddedStoreContract
 from tests.contract.lightcurves import LightcurveStoreContract, detection, put, say
 
 ONE = [say(1, (61000.5, 9), detection(7, 61000.5, flux=3.0))]
@@ -158,3 +160,16 @@ def test_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "lightcurves-0-of-1.db").write_bytes(b"not a database, but long enough to be looked at" * 99)
     with pytest.raises(StoreUnavailable, match="lightcurves-0-of-1"):
         FileLightcurveStore(tmp_path)
+
+
+class TestFaults(EmbeddedStoreContract):
+    def open(self, folder: Path) -> Any:
+        return FileLightcurveStore(folder, shards=2)
+
+    def write(self, store: Any, number: int) -> None:
+        chance = np.random.default_rng(number)
+        curve = [detection(int(i), 61000.0 + i, flux=chance.normal(), ra=chance.random()) for i in range(60)]
+        put(store, "lsst", [say(100 * number + i, (61000.0, number), *curve) for i in range(40)])
+
+    def held(self, store: Any, number: int) -> object:
+        return store.get("lsst", range(100 * number, 100 * number + 40))[0].tobytes()
