@@ -16,7 +16,7 @@ from tests.support.faults import full_disk, kill_while, read_only
 
 
 class EmbeddedStoreContract(ABC):
-    """`write` puts batch `number` (some hundred kilobytes), `held` says what the store holds of it, comparable with ==."""
+    """`write` puts batch `number` (some hundred kilobytes); `held` says what the store holds of it."""
 
     @abstractmethod
     def open(self, folder: Path) -> Any: ...

@@ -68,7 +68,7 @@ def kill_while(work: Callable[[Callable[[int], None]], None], acknowledgements: 
             os._exit(1)
     os.close(writing)
     done = b""
-    with open(reading, "rb", buffering=0) as pipe:
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
         while len(done) < 4 * acknowledgements and (some := pipe.read(4)):
             done += some
         signal.sigtimedwait([], wait_s)

@@ -385,6 +385,8 @@ def _value(field: Any, raw: Any) -> Any:
         return None
     if isinstance(raw, datetime):
         return None if raw == _EPOCH else (raw - _EPOCH) / timedelta(days=1) + 40587 + 37 / 86400
+    if isinstance(raw, float) and math.isinf(raw):
+        return None
     if field.convert == "jd_utc":
         return raw - 2400000.5 + 37 / 86400
     if field.convert == "fid":
@@ -395,12 +397,7 @@ def _value(field: Any, raw: Any) -> Any:
         return int(raw) if raw.isdecimal() and len(raw) <= 4 else None
     if field.dtype == "band":
         return ord(raw) if len(raw) == 1 and "a" <= raw <= "z" else None
-    if isinstance(raw, float) and field.name in _FINITE and math.isinf(raw):
-        return None
     return raw
-
-
-_FINITE = {"flux", "flux_err", "snr", "mag", "mag_err", "limit_mag", "flux_dn", "flux_dn_err"}
 
 
 def _missing(field: Any) -> Any:
@@ -492,7 +489,7 @@ def expected_alert(survey: str, record: Record) -> dict[str, Any]:
         made["n_reliable"] = sum(
             kind == DETECTION and raw.get("reliability") is not None and raw["reliability"] > 0.5 for kind, raw in rows
         )
-        made["is_mover"] = int(record.get("ssSource") is not None)
+        made["is_mover"] = int(any(record.get(name) is not None for name in ("ssSource", "ssObject")))
         made["has_object"] = int(record.get("diaObject") is not None)
         if made["object_id"] == INT_MISSING:
             made["object_id"] = made["dia_object_id"]

@@ -21,3 +21,18 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/filters.md"])
+def test_filter_files_in_the_documents_are_good(page: str, tmp_path: Path) -> None:
+    from lasair.definitions import edit
+    from lasair.definitions.django import connect
+    from lasair.definitions.filter_file import read_filter_file
+
+    connect(tmp_path / "definitions.db")
+    texts = re.findall(r"```toml\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert texts
+    for i, text in enumerate(texts):
+        file = tmp_path / f"{i}.toml"
+        file.write_text(text)
+        edit.check(read_filter_file(file))

@@ -92,10 +92,6 @@ def _complete_lsst(walked: Walked, good: NDArray[np.bool_], reasons: Reasons) ->
         good,
         "the alert belongs to no object and no known mover (diaObjectId and ssSource are missing)",
     )
-    for column in ("flux", "flux_err", "snr"):
-        _forget_infinite(alerts[column])
-        if column in (walked.rows.dtype.names or ()):
-            _forget_infinite(walked.rows[column])
 
 
 def _complete_ztf(walked: Walked, good: NDArray[np.bool_], reasons: Reasons, allow_programids: Sequence[int]) -> None:
@@ -108,10 +104,6 @@ def _complete_ztf(walked: Walked, good: NDArray[np.bool_], reasons: Reasons, all
     distance = alerts["ssdistnr"]
     with np.errstate(invalid="ignore"):
         alerts["is_mover"] = (distance >= 0) & (distance <= MOVER_ARCSEC)
-    for column in ("mag", "mag_err", "limit_mag"):
-        _forget_infinite(alerts[column])
-    for column in ("mag", "mag_err", "limit_mag", "flux_dn", "flux_dn_err"):
-        _forget_infinite(rows[column])
     gone = _is_missing(rows["nid"])
     if gone.any():
         jd = rows["mjd_tai"][gone] - walk.TAI_UTC_D + 2400000.5
@@ -119,12 +111,6 @@ def _complete_ztf(walked: Walked, good: NDArray[np.bool_], reasons: Reasons, all
         with np.errstate(invalid="ignore"):
             nights = np.floor(np.round(jd - _NIGHT_0_JD, 9))
         rows["nid"][gone] = np.where(np.isfinite(nights), nights, 0)
-
-
-def _forget_infinite(values: NDArray[Any]) -> None:
-    wild = np.isinf(values)
-    if wild.any():
-        values[wild] = np.nan
 
 
 def _check_ranges(walked: Walked, good: NDArray[np.bool_], reasons: Reasons) -> None:

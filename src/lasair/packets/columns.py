@@ -42,7 +42,8 @@ class AllColumns(NamedTuple):
 def decode_all_columns(messages: Sequence[Message], schemas: SchemaSource | None) -> list[AllColumns]:
     """Decode every numeric field, schema by schema; records that cannot be walked are left out without a word.
 
-    Nothing is checked or completed as `decode.decode` does: this is what the survey sent.
+    Nothing is checked or completed as `decode.decode` does: this is what the survey sent, but that null, NaN and
+    infinite are all "missing" (NaN; the smallest number of an integer type).
     """
     found = []
     groups, _ = frames(messages, schemas)

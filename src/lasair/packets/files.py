@@ -68,13 +68,18 @@ def read_messages(
         partition = str(path)
         first = start(partition)
         when = time.time() if arrived is None else arrived
+        offset = 0
         try:
             with path.open("rb") as file:
                 for one in _records(file, partition, when, first):
-                    if (one.message if isinstance(one, Refused) else one).offset >= first:
+                    at = (one.message if isinstance(one, Refused) else one).offset
+                    if at >= first:
                         yield one
+                    offset = at + 1
         except OSError as err:
-            yield Refused(Message(b"", partition, 0, when), f"the file cannot be read: {err.strerror or err}")
+            if offset >= first:
+                message = Message(b"", partition, offset, when)
+                yield Refused(message, f"the file cannot be read: {err.strerror or err}")
 
 
 def _records(file: BinaryIO, partition: str, arrived: float, first: int) -> Iterator[Message | Refused]:

@@ -95,7 +95,8 @@ _ARRAYS: dict[Survey, dict[Path, int]] = {
     "ztf": {("prv_candidates",): walk.AUTO, ("fp_hists",): FORCED},
 }
 _MARKS: dict[Survey, dict[Path, str]] = {
-    "lsst": {("ssSource",): "is_mover", ("diaObject",): "has_object"},
+    # 7.x has ssObject where later versions have ssSource
+    "lsst": {("ssSource",): "is_mover", ("ssObject",): "is_mover", ("diaObject",): "has_object"},
     "ztf": {},
 }
 #: in the order of batch.CUTOUT_KINDS; a broker's copy may hold plain bytes where ZTF has a record

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 DEFAULT_REGISTRY = "https://rubin-alert-schemas.slac.stanford.edu/schema-registry"
 #: After a failed look-up the registry is left alone for this long.
 RETRY_AFTER_S = 30.0
+#: Ids come from untrusted bytes: no more unknown ones than this are asked for in that time.
+MAX_IN_VAIN = 20
 
 _FILE_VERSION = re.compile(r"v(\d+)_(\d+)")
 _MAX_REPLY = 8_000_000
@@ -69,6 +71,8 @@ class SchemaSource:
         #: id -> (time until which the failure holds, message)
         self._failed: dict[int, tuple[float, str]] = {}
         self._registry_down_until = -1.0
+        #: when the registry was asked for what it did not have
+        self._in_vain: list[float] = []
 
     def get(self, schema_id: int) -> PacketSchema:
         """The schema of that id.
@@ -134,6 +138,10 @@ class SchemaSource:
         """(schema text or None, why not). Never raises: a dead registry must not stop the decoder."""
         if self._clock() < self._registry_down_until:
             return None, "not asked again so soon after it failed"
+        now = self._clock()
+        self._in_vain = [when for when in self._in_vain if when > now - RETRY_AFTER_S]
+        if len(self._in_vain) >= MAX_IN_VAIN:
+            return None, "not asked: too many unknown ids"
         url = f"{self._registry}/schemas/ids/{schema_id}"
         try:
             request = urllib.request.Request(url, headers={"Accept": "application/vnd.schemaregistry.v1+json"})
@@ -141,6 +149,7 @@ class SchemaSource:
                 body = reply.read(_MAX_REPLY + 1)
         except urllib.error.HTTPError as err:
             err.close()
+            self._in_vain.append(now)
             if err.code != 404:
                 self._registry_down_until = self._clock() + RETRY_AFTER_S
             return None, f"HTTP status {err.code}"

@@ -98,6 +98,8 @@ REASONS = {
 TAI_UTC_D = 37.0 / 86400.0
 #: times outside 1990 to 2100 (MJD) are impossible for a survey of today
 MJD_MIN, MJD_MAX = 47892.0, 88069.0
+# bits of infinite numbers without their sign
+_INFINITE4, _INFINITE8 = 0x7F800000, 0x7FF0000000000000
 #: int64's "missing"
 _NO_INT = -(2**63)
 
@@ -268,13 +270,20 @@ def is_null(pos, end, nulls):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _store_number(address, form, number, integer):  # type: ignore[no-untyped-def]
-    """Store a number in one of the forms TO_*; False when an integer does not fit."""
+    """Store a number in one of the forms TO_*; False when an integer does not fit.
+
+    An infinite one is as good as missing: it comes of a division by zero upstream, and no database takes it.
+    """
     if form == TO_F4:
-        store_f4(address, np.float32(number))
+        single = np.float32(number)
+        if not np.isinf(single):
+            store_f4(address, single)
     elif form == TO_F8:
-        store_f8(address, number)
+        if not np.isinf(number):
+            store_f8(address, number)
     elif form == TO_MJD:
-        store_f8(address, number - 2400000.5 + TAI_UTC_D)
+        if not np.isinf(number):
+            store_f8(address, number - 2400000.5 + TAI_UTC_D)
     elif form == TO_MJD_MICROS:
         # a date of 1970-01-01 says that nobody filled it in
         if integer != 0:
@@ -399,12 +408,16 @@ def walk(  # type: ignore[no-untyped-def]
                 if code == COPY4:
                     if end - pos < 4:
                         return TRUNCATED, pc, pos
-                    store_i4(target, load_u4(pos))
+                    bits = load_u4(pos)
+                    if bits & 0x7FFFFFFF != _INFINITE4:
+                        store_i4(target, bits)
                     pos += 4
                 else:
                     if end - pos < 8:
                         return TRUNCATED, pc, pos
-                    store_i8(target, load_i8(pos))
+                    bits = load_i8(pos)
+                    if bits & 0x7FFFFFFFFFFFFFFF != _INFINITE8:
+                        store_i8(target, bits)
                     pos += 8
             if ops[pc, PEEK]:
                 pos = start

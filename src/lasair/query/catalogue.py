@@ -15,6 +15,8 @@ from lasair.query.tree import INF, INT64_MIN, Node, condition, double, integer, 
 NJY_ZERO_POINT = 31.4
 _LN10 = math.log(10.0)
 _MAX_INT = 2**31 - 1
+#: no text is longer
+_FARTHEST = MAX_TEXT_RESULT
 _JSON_STEP = re.compile(r"""\.([A-Za-z_][A-Za-z0-9_-]*)|\."([^"\\]+)"|\[\s*([0-9]{1,6})\s*\]""")
 
 Builder = Callable[[Coercion, list[Node], int | None], Node]
@@ -203,8 +205,12 @@ def _part(op: str) -> Builder:
         counts = []
         for one in args[1:]:
             count = coerce.integer(one, f"in {op.upper()}")
-            if count.op == "literal" and abs(count.lo) > _MAX_INT:
+            if count.op == "literal" and abs(count.lo) > _FARTHEST:
                 coerce.refuse("this position is beyond any text", one)
+            if max(abs(count.lo), abs(count.hi)) > _FARTHEST:
+                # SQLite keeps the last 32 bits of a larger one, and takes the rest from the length of all texts
+                lowered = integer("least", (count, literal(_FARTHEST)), min(count.lo, _FARTHEST), _FARTHEST, position)
+                count = integer("greatest", (lowered, literal(-_FARTHEST)), -_FARTHEST, _FARTHEST, position)
             counts.append(count)
         return text(op, (x, *counts), x.hi, position)
 

@@ -53,7 +53,7 @@ class Checker:
     ----------
     scope : the query's tables
     part : the clause, for errors
-    aggregates : whether COUNT and the like may stand here
+    aggregates : why COUNT and the like may not stand here (said after the name); empty when they may
     aliases : names given in SELECT (lower case) that may stand for their expressions here
     """
 
@@ -68,7 +68,6 @@ class Checker:
     ) -> None:
         self.scope = scope
         self.part = part
-        #: why aggregates are refused; empty when they are allowed
         self.no_aggregates = aggregates
         self.aliases = aliases or {}
         self.columns_first = columns_first
@@ -289,9 +288,9 @@ class Checker:
         return condition(op, tuple(alike), nodes[0].position)
 
     def _in(self, tree: exp.Expression) -> Node:
-        self._only(tree, "this", "expressions")
         if not tree.expressions:
             self._refuse("IN is followed by a list in brackets, such as IN (1, 2)", tree)
+        self._only(tree, "this", "expressions")
         if len(tree.expressions) > MAX_IN:
             self._refuse(f"a list of {len(tree.expressions)} values; {MAX_IN} are the most", tree)
         nodes = [self._operand(one) for one in (tree.this, *tree.expressions)]
@@ -383,12 +382,13 @@ class Checker:
             wanted = str(function.least) if function.least == function.most else f"{function.least} to {function.most}"
             if function.most >= 100:
                 wanted = f"at least {function.least}"
-            self._refuse(f"{name.upper()} takes {wanted} arguments, not {len(given)}", tree)
+            plural = "argument" if wanted.endswith("1") else "arguments"
+            self._refuse(f"{name.upper()} takes {wanted} {plural}, not {len(given)}", tree)
         at = position_of(tree)
         if not function.aggregate:
             return function.build(self.coerce, [self._argument(one) for one in given], at)
         if self.no_aggregates:
-            self._refuse(f"{name.upper()}: {self.no_aggregates}", tree)
+            self._refuse(f"{name.upper()} {self.no_aggregates}", tree)
         if self.inside_aggregate:
             self._refuse(f"{name.upper()} cannot stand inside another such function", tree)
         self.inside_aggregate = True

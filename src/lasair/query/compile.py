@@ -37,7 +37,8 @@ _MAX_NAME = 64
 #: the column that tells the alerts of a batch apart, in every table but those of other catalogues
 ALERT_COLUMN = "_alert"
 
-_STORED_ONLY = "GROUP BY, HAVING, DISTINCT, COUNT, SUM and the like are for queries on stored data, not for filters"
+_STORED_ONLY = "GROUP BY, HAVING and DISTINCT are for queries on stored data, not for filters"
+_STORED_ONLY_AGGREGATES = "is for queries on stored data, not for filters"
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def _check(
     select: str, tables: str, where: str, order_by: str, survey: Survey, mode: Mode, tns_watchlist: int | None
 ) -> _Query:
     scope = read_tables(tables, survey, tns_watchlist=tns_watchlist)
-    no_aggregates = _STORED_ONLY if mode == "filter" else ""
+    no_aggregates = _STORED_ONLY_AGGREGATES if mode == "filter" else ""
     words = lex(select, "select")
     distinct = bool(words) and words[0].is_word("DISTINCT")
     if distinct:
@@ -216,7 +217,7 @@ def _check(
     query = _Query(scope, names, nodes)
     clauses = _clauses(where, order_by)
     if clauses.where:
-        checker = Checker(scope, "where", aggregates="it has no rows to work on in a condition: use HAVING")
+        checker = Checker(scope, "where", aggregates="cannot stand in a condition: use HAVING")
         try:
             query.where.append(checker.condition(parse_expression(clauses.where, "where", clauses.end), "as a whole"))
         except BadQuery as err:
@@ -404,7 +405,7 @@ def _position_in_select(tree: exp.Expression, nodes: list[Node], part: str, at: 
 
 
 def _group(words: list[Lexeme], end: int, scope: Scope, aliases: dict[str, Node], nodes: list[Node]) -> list[Node]:
-    checker = Checker(scope, "where", aliases=aliases, aggregates="it cannot stand in GROUP BY", columns_first=True)
+    checker = Checker(scope, "where", aliases=aliases, aggregates="cannot stand in GROUP BY", columns_first=True)
     keys = []
     for piece in split(words):
         tree = parse_expression(piece, "where", end)

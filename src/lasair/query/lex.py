@@ -213,6 +213,8 @@ def _check_size(found: list[Lexeme], refuse: _Refuse) -> None:
         prefixes = prefixes + 1 if one.is_word("NOT") or one.is_sign("-", "+") else 0
         if prefixes > MAX_PREFIXES:
             refuse(f"more than {MAX_PREFIXES} signs or NOT in a row", one.start)
+    if cases > 0:
+        refuse("this CASE is never closed with END", next(one.start for one in found if one.is_word("CASE")))
     if depth:
         opened = []
         for one in found:

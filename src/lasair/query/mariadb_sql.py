@@ -102,7 +102,8 @@ class MariadbGenerator(Generator):
     op_add = op_sub = op_mul = _arithmetic
 
     def op_neg(self, node: Node) -> str:
-        return f"(- {self.write(node.args[0])})"
+        # MariaDB makes decimals of some negated integers
+        return f"({'0 ' if node.kind == 'int' else ''}- {self.write(node.args[0])})"
 
     def op_to_double(self, node: Node) -> str:
         return f"CAST({self.write(node.args[0])} AS DOUBLE)"
@@ -363,8 +364,8 @@ class MariadbGenerator(Generator):
         return self._finite_total(f"STD({self._inside(node.args[0])})")
 
     def _finite_total(self, sql: str) -> str:
-        # sums reach infinity without an error, and would be shown as 0
-        return f"(CASE WHEN ABS({sql}) <= {self.bind(1.7976931348623157e308)} THEN {sql} END)"
+        # sums reach infinity without an error, and would be shown as 0; STD stops at the greatest double
+        return f"(CASE WHEN ABS({sql}) < {self.bind(1.7976931348623157e308)} THEN {sql} END)"
 
 
 def _folded(sql: str, case: str = "LOWER") -> str:

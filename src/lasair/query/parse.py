@@ -66,6 +66,8 @@ _SIGNS = {
     ".": TokenType.DOT,
 }
 
+_BETWEEN_TWO = frozenset(_SIGNS) - frozenset("-+*().")
+
 _MYSQL = Dialect.get_or_raise("mysql")
 
 
@@ -90,6 +92,9 @@ def parse_expression(words: Sequence[Lexeme], part: str, end: int) -> exp.Expres
     """
     if not words:
         raise BadQuery("an expression is missing here", part=part, position=end)
+    first = words[0]
+    if first.is_word("AND", "OR", "XOR", "DIV", "LIKE", "BETWEEN", "IN", "IS") or first.is_sign(*_BETWEEN_TWO):
+        raise BadQuery(f"something is missing before {first.text}", part=part, position=first.start)
     tokens = [_token(words, index, part) for index in range(len(words))]
     try:
         trees = _MYSQL.parser().parse_into(exp.Condition, tokens, "")

@@ -139,14 +139,14 @@ class Scope:
         near = get_close_matches(lower, list(columns), 1, cutoff=0.7)
         if near:
             return f"; did you mean {columns[near[0]]}?"
+        other_survey: Survey = "ztf" if self.survey == "lsst" else "lsst"
+        if _has(table("objects", other_survey), name):
+            return f": it is a column of {other_survey.upper()}, and this query asks {self.survey.upper()}"
         mine = {id(one.table) for one in sources}
         for other in tables(self.survey).values():
             if id(other) not in mine and _has(other, name):
                 return f"; table {_BY_NAME_ONLY.get(other.name, other.name)} has it"
-        other_survey: Survey = "ztf" if self.survey == "lsst" else "lsst"
-        if _has(table("objects", other_survey), name):
-            return f": it is a column of {other_survey.upper()}, and this query asks {self.survey.upper()}"
-        near = get_close_matches(lower, list(columns), 1, cutoff=0.4)
+        near = get_close_matches(lower, list(columns), 1, cutoff=0.6)
         return f"; did you mean {columns[near[0]]}?" if near else ""
 
 

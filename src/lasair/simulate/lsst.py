@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lasair.schema.avsc import schema_id, writer_schema
 from lasair.schema.model import INT_MISSING
 from lasair.simulate import faults, lightcurves, orbits, sky
-from lasair.simulate.detect import Pairs, Plan, Seen, measured_position, see
+from lasair.simulate.detect import Plan, Seen, measured_position, see
 from lasair.simulate.encode import Column, Joiner, RecordEncoder, Records, Texts, array_bytes, long_bytes, record_schema, text_bytes
 from lasair.simulate.images import Artist, Scenes, fits_image
 from lasair.simulate.messages import Fault, SimMessage, Truth
@@ -657,7 +657,3 @@ _FLAGS = (
     "pixelFlags_injectedCenter pixelFlags_injected_template pixelFlags_injected_templateCenter glint_trail"
 ).split()
 
-
-def pairs_of(run: LsstRun) -> Pairs:
-    """The (object, visit) pairs behind a run, for tests and plots."""
-    return run.seen.pairs

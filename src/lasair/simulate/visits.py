@@ -215,8 +215,9 @@ def on_camera(
     """(detector or readout channel, x, y [px]) of offsets from the centre [deg]; -1 where there is none."""
     half = FIELD_DEG[survey] / 2.0
     side = 15 if survey == "lsst" else 8
-    u = (east + half) / (2 * half) * side
-    v = (north + half) / (2 * half) * side
+    # far positions are infinite, and a float that large is no integer
+    u = np.clip((east + half) / (2 * half) * side, -1.0, side)
+    v = np.clip((north + half) / (2 * half) * side, -1.0, side)
     outside = (u < 0) | (u >= side) | (v < 0) | (v >= side)
     column = np.clip(np.floor(u).astype(np.int64), 0, side - 1)
     row = np.clip(np.floor(v).astype(np.int64), 0, side - 1)

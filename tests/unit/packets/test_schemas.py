@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from lasair.errors import BadPacket, UnknownSchema
-from lasair.packets.schemas import RETRY_AFTER_S, SchemaSource, default_cache, version_of
+from lasair.packets.schemas import MAX_IN_VAIN, RETRY_AFTER_S, SchemaSource, default_cache, version_of
 from tests.support.packets import small_lsst
 
 TEXT = json.dumps(small_lsst())
@@ -131,6 +131,18 @@ def test_a_dead_registry_is_left_alone(registry: Registry) -> None:
         with pytest.raises(UnknownSchema):
             source.get(schema_id)
     assert len(registry.asked) == 1
+
+
+def test_random_ids_are_not_all_asked_for(registry: Registry) -> None:
+    registry.answers["/schemas/ids/1101"] = (200, answer())
+    clock = Clock()
+    source = SchemaSource(registry=registry.url, clock=clock)
+    for schema_id in range(5000, 5100):
+        with pytest.raises(UnknownSchema):
+            source.get(schema_id)
+    assert len(registry.asked) == MAX_IN_VAIN
+    clock.now += RETRY_AFTER_S + 1
+    assert source.get(1101).version == "11.1"
 
 
 def test_no_registry_there() -> None:

@@ -253,6 +253,8 @@ def update(everything: bool) -> None:
             case = cases[path.stem, number]
             if everything or "rows" not in one:
                 one["rows"] = [list(row) for row in run_sqlite(case, databases[case.mode])]
+            if path.stem == "select":
+                one.setdefault("columns", list(case.compile().columns))
             for index, (key, value) in enumerate(one.items()):
                 lines.append(("- " if index == 0 else "  ") + f"{key}: {_yaml(value)}")
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")

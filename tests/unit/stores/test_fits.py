@@ -21,7 +21,7 @@ def made_by_astropy(shape: tuple[int, ...], dtype: str, *, cards: int = 0, exten
     """A file, and a file of its primary part alone."""
     first = astropy_fits.PrimaryHDU(np.arange(np.prod(shape)).reshape(shape).astype(dtype))
     for i in range(cards):
-        first.header[f"KEY{i}"] = (i, "END of the story                                          END")
+        first.header[f"KEY{i}"] = (i, "END of the story     END")
     rest = [astropy_fits.ImageHDU(np.ones((5, 5))) for _ in range(extensions)]
     both = []
     for hdus in (astropy_fits.HDUList([first, *rest]), astropy_fits.HDUList([first])):
