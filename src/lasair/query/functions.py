@@ -101,17 +101,10 @@ _MARIADB = {
 def mariadb_ddl() -> list[str]:
     """Statements that create our functions in the current MariaDB database; each returns NULL where MariaDB would raise
     error 1690 (out of range)."""
-    functions = [
+    return [
         f"CREATE OR REPLACE FUNCTION {name}({arguments}) RETURNS DOUBLE DETERMINISTIC SQL SECURITY INVOKER "
         f"BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION RETURN NULL; RETURN {expression}; END"
         for name, (arguments, expression) in _MARIADB.items()
-    ]
-    # A function keeps the mode it was made in, and a strict one makes an error of LN(-1) as its argument.
-    return [
-        "SET @lasair_mode = @@SESSION.sql_mode",
-        "SET SESSION sql_mode = ''",
-        *functions,
-        "SET SESSION sql_mode = @lasair_mode",
     ]
 
 

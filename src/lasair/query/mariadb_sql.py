@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from lasair.query.check import DIVISOR_BOUND, LIKE_ESCAPE
 from lasair.query.generate import Generator, json_path
 from lasair.query.sqlite_sql import rounded
-from lasair.query.tree import AGGREGATES, FINITE, INF, SANE, ColumnRef, Node
+from lasair.query.tree import AGGREGATES, FINITE, INF, SANE, ColumnRef, Node, literal
 from lasair.schema.sql import Engine
 
 #: operations that can overflow
@@ -36,6 +36,8 @@ class MariadbGenerator(Generator):
         super().__init__()
         #: '' outside of arithmetic; 'fast' where columns are known to be sane, 'safe' where not
         self._path = ""
+        #: how many calls of our functions surround what is written
+        self._calls = 0
 
     def placeholder(self, name: str) -> str:
         return f"%({name})s"
@@ -94,10 +96,36 @@ class MariadbGenerator(Generator):
         """Whether a plain operator cannot overflow here."""
         return node.most < INF or (self._path == "fast" and node.sane < INF)
 
+    def _ours(self, name: str, *args: Node) -> str:
+        """A call of a function of ours."""
+        self._calls += 1
+        try:
+            return f"{name}({', '.join(self.write(one) for one in args)})"
+        finally:
+            self._calls -= 1
+
+    def _divisor(self, node: Node) -> str:
+        """What something is divided by. Strict modes make an error of 1 / 0 as an argument of a function."""
+        sql = self.write(node)
+        return f"NULLIF({sql}, 0)" if self._calls else sql
+
+    def _logarithm(self, name: str, node: Node) -> str:
+        sql = self.write(node.args[0])
+        return f"{name}(NULLIF(GREATEST({sql}, 0), 0))" if self._calls else f"{name}({sql})"
+
+    def op_ln(self, node: Node) -> str:
+        return self._logarithm("LN", node)
+
+    def op_log10(self, node: Node) -> str:
+        return self._logarithm("LOG10", node)
+
+    def op_log2(self, node: Node) -> str:
+        return self._logarithm("LOG2", node)
+
     def _arithmetic(self, node: Node) -> str:
         if node.kind != "double" or self._plain(node):
             return self.infix(node, {"add": "+", "sub": "-", "mul": "*"}[node.op])
-        return self.call(f"lasair_{node.op}", node)
+        return self._ours(f"lasair_{node.op}", *node.args)
 
     op_add = op_sub = op_mul = _arithmetic
 
@@ -111,9 +139,11 @@ class MariadbGenerator(Generator):
     def op_div(self, node: Node) -> str:
         x, y = node.args
         if y.is_integer or y.op == "literal":
-            return self.infix(node, "/") if self._plain(node) else self.call("lasair_div", node)
+            if self._plain(node):
+                return f"({self.write(x)} / {self._divisor(y)})"
+            return self._ours("lasair_div", x, y)
+        slow = self._ours("lasair_div", x, y)
         above, below = self.write(x), self.write(y)
-        slow = f"lasair_div({above}, {below})"
         bound = x.sane if self._path == "fast" else x.most
         if bound * DIVISOR_BOUND > FINITE or len(above) + len(below) > _SHORT:
             return slow
@@ -121,10 +151,10 @@ class MariadbGenerator(Generator):
         return f"(CASE WHEN ABS({below}) >= {least} THEN {above} / {below} WHEN {below} <> 0 THEN {slow} END)"
 
     def op_int_div(self, node: Node) -> str:
-        return self.infix(node, "DIV")
+        return f"({self.write(node.args[0])} DIV {self._divisor(node.args[1])})"
 
     def op_int_mod(self, node: Node) -> str:
-        return self.call("MOD", node)
+        return f"MOD({self.write(node.args[0])}, {self._divisor(node.args[1])})"
 
     op_mod = op_int_mod
 
@@ -162,7 +192,7 @@ class MariadbGenerator(Generator):
                 )
                 limit = _settle(base.value, limit)
                 return f"(CASE WHEN {x} {sign} {self.bind(limit)} THEN POW({self.write(base)}, {x}) END)"
-        return self.call("lasair_pow", node)
+        return self._ours("lasair_pow", *node.args)
 
     def op_exp(self, node: Node) -> str:
         x = self.write(node.args[0])
@@ -170,12 +200,12 @@ class MariadbGenerator(Generator):
             return f"EXP({x})"
         if len(x) <= _SHORT:
             return f"(CASE WHEN {x} <= {self.bind(math.log(1.7976931348623157e308))} THEN EXP({x}) END)"
-        return f"lasair_exp({x})"
+        return self._ours("lasair_exp", node.args[0])
 
     def op_degrees(self, node: Node) -> str:
         if self._plain(node):
             return self.call("DEGREES", node)
-        return f"lasair_mul({self.write(node.args[0])}, {self.bind(180.0 / math.pi)})"
+        return self._ours("lasair_mul", node.args[0], literal(180.0 / math.pi))
 
     def op_greatest(self, node: Node) -> str:
         return self.call("GREATEST", node)

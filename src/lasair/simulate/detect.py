@@ -221,10 +221,10 @@ def see(plan: Plan) -> Seen:
     elements, movers = orbits.detections(
         plan.survey, plan.fields, shown, wanted_movers, rng, mid_s=15.0 if plan.survey == "lsst" else 0.0
     )
-    movers = movers._replace(visit=index[movers.visit]) if len(movers.visit) else movers
+    movers.visit = index[movers.visit] if len(movers) else movers.visit
     elements, movers = _cut_movers(elements, movers, wanted_movers, rng)
     once = _bogus(plan, wanted_bogus, index, rng)
-    found = len(movers.mover)
+    found = len(movers)
     wanted = plan.alerts - found - (int(once.emit.sum()) if once is not None else 0)
     pairs = _persistent(plan, shares, wanted)
     if once is not None:
@@ -239,19 +239,16 @@ def _cut_movers(
     elements: orbits.Orbits, movers: orbits.MoverDetections, wanted: int, rng: np.random.Generator
 ) -> tuple[orbits.Orbits, orbits.MoverDetections]:
     """Whole objects until `wanted` detections are reached."""
-    if not len(movers.mover):
+    if not len(movers):
         return elements, movers
     counts = np.bincount(movers.mover, minlength=len(elements))
     order = rng.permutation(len(elements))
     before = np.cumsum(counts[order]) - counts[order]
     kept = np.zeros(len(elements), np.bool_)
     kept[order[before < wanted]] = True
-    pick = np.flatnonzero(kept[movers.mover])[: max(wanted, 0)]
-    number = np.cumsum(kept) - 1
-    place = orbits.Ephemeris(*(column[pick] for column in movers.ephemeris))
-    columns = [column[pick] for column in movers[:-1]]
-    columns[0] = number[columns[0]]
-    return elements.take(kept), orbits.MoverDetections(*columns, place)
+    cut = movers.take(np.flatnonzero(kept[movers.mover])[: max(wanted, 0)])
+    cut.mover = (np.cumsum(kept) - 1)[cut.mover]
+    return elements.take(kept), cut
 
 
 def _bogus(plan: Plan, wanted: int, emitting: Ints, rng: np.random.Generator) -> Pairs | None:
@@ -264,7 +261,7 @@ def _bogus(plan: Plan, wanted: int, emitting: Ints, rng: np.random.Generator) ->
 
 def _ztf_movers(plan: Plan, movers: orbits.MoverDetections, rng: np.random.Generator) -> Pairs:
     """ZTF gives every sighting of a mover an object of its own, with the upper limits of earlier visits there."""
-    objects = sky.bogus_objects(plan.survey, len(movers.mover), plan.visits.field[movers.visit], plan.fields, rng)
+    objects = sky.bogus_objects(plan.survey, len(movers), plan.visits.field[movers.visit], plan.fields, rng)
     objects.kind[:] = sky.MOVER
     objects.ra, objects.decl = movers.ephemeris.ra.copy(), movers.ephemeris.decl.copy()
     objects.mag = movers.mag.copy()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numba
@@ -28,23 +29,24 @@ _NO_NULL = -1
 
 
 class Texts(NamedTuple):
-    """A column of texts that repeat: ``values[index[i]]`` is the text of row i; a negative index is a missing text."""
+    """A column of texts that repeat: ``values[which[i]]`` is the text of row i; a negative number is a missing text."""
 
     values: Sequence[str]
-    index: NDArray[np.int64]
+    which: NDArray[np.int64]
 
 
 #: A column, one value for all rows, or None (null everywhere).
 Column = NDArray[Any] | Texts | float | int | bool | str | bytes | None
 
 
-class Records(NamedTuple):
+@dataclass(frozen=True)
+class Records:
     """Encoded records: record i is ``data[offsets[i]:offsets[i + 1]]``."""
 
     data: bytes
     offsets: list[int]
 
-    def __getitem__(self, i: int) -> bytes:  # type: ignore[override]
+    def __getitem__(self, i: int) -> bytes:
         return self.data[self.offsets[i] : self.offsets[i + 1]]
 
     def span(self, first: int, last: int) -> bytes:
@@ -115,8 +117,8 @@ class RecordEncoder:
         self, first: int, last: int, columns: Mapping[str, Column], nan_is_null: bool
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         n = last - first
-        floats = np.empty((n, self._widths[0]), np.float64)
-        ints = np.empty((n, self._widths[1]), np.int64)
+        floats: Any = np.empty((n, self._widths[0]), np.float64)
+        ints: Any = np.empty((n, self._widths[1]), np.int64)
         pool = _Pool()
         width = 0
         for name, (code, null, _, place) in zip(self.fields, self._table.tolist(), strict=True):
@@ -124,7 +126,7 @@ class RecordEncoder:
             if isinstance(column, np.ndarray):
                 column = column[first:last]
             elif isinstance(column, Texts):
-                column = Texts(column.values, column.index[first:last])
+                column = Texts(column.values, column.which[first:last])
             width += _WIDEST[code] + (null != _NO_NULL)
             if code in (_FLOAT, _DOUBLE):
                 floats[:, place] = np.nan if column is None else column
@@ -177,7 +179,7 @@ class _Pool:
             return start, len(self._texts[-1])
         if isinstance(column, Texts):
             texts = [_as_bytes(text) for text in column.values]
-            index = np.where(column.index < 0, -1, column.index + start)
+            index = np.where(column.which < 0, -1, column.which + start)
         elif isinstance(column, np.ndarray):
             texts = [_as_bytes(text) for text in column.tolist()]
             index = np.arange(start, start + len(texts))
@@ -195,7 +197,7 @@ def _as_bytes(text: str | bytes) -> bytes:
     return text.encode() if isinstance(text, str) else bytes(text)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def _put_long(out, pos, value):  # type: ignore[no-untyped-def]
     """Write a zig-zag number; the position behind it."""
     left = np.uint64((value << 1) ^ (value >> 63))
@@ -207,7 +209,7 @@ def _put_long(out, pos, value):  # type: ignore[no-untyped-def]
     return pos + 1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def _encode_rows(table, floats, ints, pool, ends, nan_is_null, out, offsets):  # type: ignore[no-untyped-def]
     """Write all rows one behind the other; `out` is large enough for the widest. Returns the bytes used."""
     single = np.empty(1, np.float32)

@@ -141,7 +141,7 @@ def _mira(part: _Part) -> _Model:
     return _variable(part, 0.5 * part.amplitude * _bluer(part, 1.0) * np.sin(2 * np.pi * part.cycle()))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def _walk(obj, mjd, tau, normals, out):  # type: ignore[no-untyped-def]
     """Ornstein-Uhlenbeck process of unit variance, exact between any two times (Kelly et al. 2009, ApJ 698, 895)."""
     for k in range(obj.shape[0]):
@@ -173,7 +173,9 @@ def _bazin(part: _Part) -> Floats:
     curve = np.exp(np.clip(-decline, -300.0, 300.0)) / (1.0 + np.exp(exponent))
     curve = np.where(plateau, curve / (1.0 + np.exp(np.clip((since - 80.0) / 5.0, -300.0, 300.0))), curve)
     top = np.exp(-at / fall) / (1.0 + np.exp(-at / rise))
-    return np.asarray(curve / np.where(plateau, np.exp(-at / (4.0 * fall)) / (1.0 + np.exp(-at / rise)), top), np.float64)
+    return np.asarray(
+        curve / np.where(plateau, np.exp(-at / (4.0 * fall)) / (1.0 + np.exp(-at / rise)), top), np.float64
+    )
 
 
 def _host_light(part: _Part) -> Floats:
@@ -189,9 +191,8 @@ def _supernova(part: _Part) -> _Model:
 def _outburst(part: _Part) -> _Model:
     since = part.since % part.period
     shape = np.where(since < part.rise, since / part.rise, np.exp(-(since - part.rise) / part.fall))
-    static = part.static()
-    quiet = static * 10.0 ** (-0.4 * 0.0)
-    return quiet * (10.0 ** (0.4 * part.amplitude * shape) - 1.0) - 0.0, quiet
+    quiet = part.static()
+    return quiet * (10.0 ** (0.4 * part.amplitude * shape) - 1.0), quiet
 
 
 def _flare(part: _Part) -> _Model:
@@ -223,7 +224,7 @@ def _lens(part: _Part) -> _Model:
 
 
 def _artefact(part: _Part) -> _Model:
-    # filled in where the noise is known: see detect.py
+    # its flux follows the noise of its one visit: see detect.py
     return np.zeros(len(part.obj)), part.static()
 
 

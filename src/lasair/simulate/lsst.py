@@ -13,7 +13,17 @@ from lasair.schema.avsc import schema_id, writer_schema
 from lasair.schema.model import INT_MISSING
 from lasair.simulate import faults, lightcurves, orbits, sky
 from lasair.simulate.detect import Plan, Seen, measured_position, see
-from lasair.simulate.encode import Column, Joiner, RecordEncoder, Records, Texts, array_bytes, long_bytes, record_schema, text_bytes
+from lasair.simulate.encode import (
+    Column,
+    Joiner,
+    RecordEncoder,
+    Records,
+    Texts,
+    array_bytes,
+    long_bytes,
+    record_schema,
+    text_bytes,
+)
 from lasair.simulate.images import Artist, Scenes, fits_image
 from lasair.simulate.messages import Fault, SimMessage, Truth
 from lasair.simulate.summaries import Summary, summarise
@@ -45,7 +55,7 @@ def take(columns: Mapping[str, Column], index: NDArray[np.int64]) -> Columns:
         if isinstance(column, np.ndarray):
             out[name] = column[index]
         elif isinstance(column, Texts):
-            out[name] = Texts(column.values, column.index[index])
+            out[name] = Texts(column.values, column.which[index])
         else:
             out[name] = column
     return out
@@ -75,7 +85,7 @@ class LsstRun:
         mid = visits.mjd + _MID_S / 86400.0
         ra, decl, position_err = measured_position(plan, pairs, rng)
         self.det = np.flatnonzero(pairs.detected)
-        n_det, n_mov = len(self.det), len(movers.mover)
+        n_det, n_mov = len(self.det), len(movers)
         visit = np.concatenate((pairs.visit[self.det], movers.visit))
         # ids rise with time and are unique in a run, and runs of different names or seeds keep apart
         run = zlib.crc32(f"{plan.name} {plan.seed}".encode()) & 0x3FFF
@@ -112,7 +122,9 @@ class LsstRun:
         self.y = np.concatenate((pairs.y[self.det], movers.y))
         self.visit = visit
         self.detector = np.concatenate((pairs.detector[self.det], movers.detector))
-        owner = np.concatenate((self.object_id[pairs.obj[self.det]] if n_det else np.empty(0, np.int64), np.full(n_mov, INT_MISSING)))
+        owner = np.concatenate(
+            (self.object_id[pairs.obj[self.det]] if n_det else np.empty(0, np.int64), np.full(n_mov, INT_MISSING))
+        )
         # a quarter of the movers' detections say 0 for their missing object
         zero = np.arange(n_det + n_mov) >= n_det
         self.zero_object = zero & (rng.random(n_det + n_mov) < 0.25)
@@ -123,7 +135,15 @@ class LsstRun:
         reliability = np.concatenate((pairs.score[self.det], 0.5 + 0.5 * rng.beta(4.0, 0.5, n_mov)))
         errors = np.concatenate((position_err[self.det], np.full(n_mov, 0.02 / 3600.0)))
         self.sources = _source_columns(
-            plan, self, owner=owner, mover_id=mover_id, kind=kind, reliability=reliability, position_err=errors, mid=mid, rng=rng
+            plan,
+            self,
+            owner=owner,
+            mover_id=mover_id,
+            kind=kind,
+            reliability=reliability,
+            position_err=errors,
+            mid=mid,
+            rng=rng,
         )
         self.forced_columns = self._forced_columns(mid, rng)
         self.mid = mid
@@ -204,7 +224,7 @@ class LsstRun:
             elif name == "diaObject":
                 n, columns = len(self.alert_source), self._object_columns()
             elif name == "ssSource":
-                n, columns = len(self.seen.movers.mover), self._ss_columns()
+                n, columns = len(self.seen.movers), self._ss_columns()
             else:
                 n, columns = len(self.seen.orbits), self._orbit_columns()
             self._encoded[key] = self.encoders[version].of[name].encode(n, columns)
@@ -244,7 +264,7 @@ class LsstRun:
         }
         for k, letter in enumerate(BANDS):
             here = band == k
-            columns[f"{letter}_psfFluxNdata"] = np.where(here, summary.count[at], 0)
+            columns[f"{letter}_psfFluxNdata"] = np.where(here, summary.n[at], 0)
             for name, values in (
                 ("psfFluxMean", summary.mean),
                 ("psfFluxMeanErr", summary.mean_err),
@@ -429,7 +449,9 @@ class LsstRun:
                 parts["prvDiaSources"] = array_bytes(last - first, history)
             first, last = int(self.forced_start[k]), int(self.forced_end[k])
             if last > first:
-                parts["prvDiaForcedSources"] = array_bytes(last - first, self._records(version, "diaForcedSource").span(first, last))
+                parts["prvDiaForcedSources"] = array_bytes(
+                    last - first, self._records(version, "diaForcedSource").span(first, last)
+                )
         if name in _CONTENTS:
             self._spoil(name, version, k, parts, rng)
         datum = encoders.alert.join(parts)
@@ -466,12 +488,18 @@ class LsstRun:
         return self.encoders[version].of["diaSource"].encode(1, row)[0]
 
     def _reprocessed(self, version: str, at: int) -> bytes:
-        return self._one(version, self.sources, at, {"psfFlux": 1.03 * self.flux[at], "psfFluxErr": 0.97 * self.err[at]})
+        return self._one(
+            version, self.sources, at, {"psfFlux": 1.03 * self.flux[at], "psfFluxErr": 0.97 * self.err[at]}
+        )
 
     def _spoil(self, name: str, version: str, k: int, parts: dict[str, bytes | None], rng: np.random.Generator) -> None:
         """Faults of the packet's contents."""
         at = int(self.alert_source[k])
-        changes = {"future_time": {"midpointMjdTai": 99_999.5}, "bad_position": {"dec": 123.0}, "infinite_snr": {"snr": np.inf}}
+        changes = {
+            "future_time": {"midpointMjdTai": 99_999.5},
+            "bad_position": {"dec": 123.0},
+            "infinite_snr": {"snr": np.inf},
+        }
         if name in changes:
             parts["diaSource"] = self._one(version, self.sources, at, changes[name])
         elif name == "spelling":
@@ -485,7 +513,9 @@ class LsstRun:
                 parts["diaObject"] = self.encoders[version].of["diaObject"].encode(1, summary, nan_is_null=False)[0]
             parts["diaSource"] = self.encoders[version].of["diaSource"].encode(1, row, nan_is_null=False)[0]
         elif name == "huge_cutout":
-            parts["cutoutDifference"] = text_bytes(fits_image(rng.standard_normal((_HUGE_SIDE, _HUGE_SIDE), np.float32)))
+            parts["cutoutDifference"] = text_bytes(
+                fits_image(rng.standard_normal((_HUGE_SIDE, _HUGE_SIDE), np.float32))
+            )
         elif name == "large_cutout":
             parts["cutoutDifference"] = text_bytes(fits_image(rng.standard_normal((100, 100), np.float32)))
         elif name == "broken_cutout":
@@ -498,7 +528,8 @@ class LsstRun:
         objects = self.seen.pairs.objects
         counts = np.bincount(self.alert_obj[~self.is_mover], minlength=len(objects))
         rows = [
-            _truth_of(objects, k, "lsst", str(int(self.object_id[k])), int(counts[k])) for k in np.flatnonzero(counts).tolist()
+            _truth_of(objects, k, "lsst", str(int(self.object_id[k])), int(counts[k]))
+            for k in np.flatnonzero(counts).tolist()
         ]
         sightings = self.seen.movers.mover[self.alert_source[self.is_mover] - len(self.det)]
         counts = np.bincount(sightings, minlength=len(self.seen.orbits))
@@ -516,7 +547,16 @@ class LsstRun:
 
 
 _CONTENTS = frozenset(
-    ("future_time", "bad_position", "infinite_snr", "spelling", "huge_cutout", "large_cutout", "broken_cutout", "empty_cutout")
+    (
+        "future_time",
+        "bad_position",
+        "infinite_snr",
+        "spelling",
+        "huge_cutout",
+        "large_cutout",
+        "broken_cutout",
+        "empty_cutout",
+    )
 )
 
 
@@ -572,7 +612,9 @@ def _source_columns(
     bogus = kind == sky.BOGUS
     dipole = bogus & (np.arange(n) % 10 == 0)
 
-    def normal(scale: float | NDArray[np.float64] = 1.0, mean: float | NDArray[np.float64] = 0.0) -> NDArray[np.float64]:
+    def normal(
+        scale: float | NDArray[np.float64] = 1.0, mean: float | NDArray[np.float64] = 0.0
+    ) -> NDArray[np.float64]:
         return mean + scale * rng.standard_normal(n)
 
     def rare(chance: float) -> NDArray[np.bool_]:
@@ -648,12 +690,37 @@ def _source_columns(
     return columns
 
 
-_FLAGS = (
-    "centroid_flag apFlux_flag apFlux_flag_apertureTruncated psfFlux_flag psfFlux_flag_edge psfFlux_flag_noGoodPixels "
-    "trail_flag trail_flag_edge forced_PsfFlux_flag forced_PsfFlux_flag_edge forced_PsfFlux_flag_noGoodPixels shape_flag "
-    "shape_flag_no_pixels shape_flag_not_contained shape_flag_parent_source pixelFlags pixelFlags_bad pixelFlags_cr "
-    "pixelFlags_crCenter pixelFlags_nodata pixelFlags_nodataCenter pixelFlags_offimage pixelFlags_saturatedCenter "
-    "pixelFlags_suspect pixelFlags_suspectCenter pixelFlags_streak pixelFlags_streakCenter pixelFlags_injected "
-    "pixelFlags_injectedCenter pixelFlags_injected_template pixelFlags_injected_templateCenter glint_trail"
-).split()
-
+_FLAGS = [
+    "centroid_flag",
+    "apFlux_flag",
+    "apFlux_flag_apertureTruncated",
+    "psfFlux_flag",
+    "psfFlux_flag_edge",
+    "psfFlux_flag_noGoodPixels",
+    "trail_flag",
+    "trail_flag_edge",
+    "forced_PsfFlux_flag",
+    "forced_PsfFlux_flag_edge",
+    "forced_PsfFlux_flag_noGoodPixels",
+    "shape_flag",
+    "shape_flag_no_pixels",
+    "shape_flag_not_contained",
+    "shape_flag_parent_source",
+    "pixelFlags",
+    "pixelFlags_bad",
+    "pixelFlags_cr",
+    "pixelFlags_crCenter",
+    "pixelFlags_nodata",
+    "pixelFlags_nodataCenter",
+    "pixelFlags_offimage",
+    "pixelFlags_saturatedCenter",
+    "pixelFlags_suspect",
+    "pixelFlags_suspectCenter",
+    "pixelFlags_streak",
+    "pixelFlags_streakCenter",
+    "pixelFlags_injected",
+    "pixelFlags_injectedCenter",
+    "pixelFlags_injected_template",
+    "pixelFlags_injected_templateCenter",
+    "glint_trail",
+]

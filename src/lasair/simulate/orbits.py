@@ -67,7 +67,8 @@ class Ephemeris(NamedTuple):
     elongation: Floats
 
 
-class MoverDetections(NamedTuple):
+@dataclass
+class MoverDetections:
     """(object, visit) pairs at which a mover is on the camera and bright enough, as columns."""
 
     mover: NDArray[np.int64]
@@ -77,6 +78,34 @@ class MoverDetections(NamedTuple):
     y: Floats
     mag: Floats
     ephemeris: Ephemeris
+
+    def __len__(self) -> int:
+        return len(self.mover)
+
+    def take(self, index: NDArray[Any]) -> MoverDetections:
+        """The detections at `index`."""
+        places = Ephemeris(*(column[index] for column in self.ephemeris))
+        return MoverDetections(
+            self.mover[index],
+            self.visit[index],
+            self.detector[index],
+            self.x[index],
+            self.y[index],
+            self.mag[index],
+            places,
+        )
+
+
+def _joined(parts: list[MoverDetections]) -> MoverDetections:
+    parts = parts or [_empty()]
+
+    def column(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    places = Ephemeris(*(np.concatenate(columns) for columns in zip(*(part.ephemeris for part in parts), strict=True)))
+    return MoverDetections(
+        column("mover"), column("visit"), column("detector"), column("x"), column("y"), column("mag"), places
+    )
 
 
 def earth(mjd: Floats) -> tuple[Floats, Floats]:
@@ -167,7 +196,8 @@ def detections(
     mid_s
         Seconds from ``visits.mjd`` to the middle of the exposure.
     """
-    found: list[tuple[Orbits, MoverDetections]] = []
+    drawn: list[Orbits] = []
+    found: list[MoverDetections] = []
     total = movers = 0
     if len(visits) == 0 or wanted <= 0:
         return draw_orbits(0, 0.0, rng), _empty()
@@ -189,16 +219,17 @@ def detections(
         orbits.h = v - place.v_minus_h[near]
         seen = _seen(survey, orbits, where, visits, mid_s)
         hit, number = np.unique(seen.mover, return_inverse=True)
-        found.append((orbits.take(hit), seen._replace(mover=number + movers)))
+        seen.mover = number + movers
+        drawn.append(orbits.take(hit))
+        found.append(seen)
         movers += len(hit)
-        total += len(seen.mover)
+        total += len(seen)
         # too far from the ecliptic: no use in drawing for ever
         if total >= wanted or total < wanted / (4 * _MAX_DRAWS):
             break
-    all_orbits = Orbits(**{f.name: np.concatenate([getattr(o, f.name) for o, _ in found]) for f in fields(Orbits)})
-    columns = [np.concatenate(part) for part in zip(*(s[:-1] for _, s in found), strict=True)]
-    places = Ephemeris(*(np.concatenate(part) for part in zip(*(s.ephemeris for _, s in found), strict=True)))
-    return all_orbits, MoverDetections(*columns, places)
+    return Orbits(**{f.name: np.concatenate([getattr(o, f.name) for o in drawn]) for f in fields(Orbits)}), _joined(
+        found
+    )
 
 
 def _empty() -> MoverDetections:
@@ -230,11 +261,7 @@ def _seen(survey: str, orbits: Orbits, where: Fields, visits: Visits, mid_s: flo
                     Ephemeris(*(column[good] for column in place)),
                 )
             )
-    if not parts:
-        return _empty()
-    columns = [np.concatenate(part) for part in zip(*(part[:-1] for part in parts), strict=True)]
-    places = Ephemeris(*(np.concatenate(part) for part in zip(*(part.ephemeris for part in parts), strict=True)))
-    return MoverDetections(*columns, places)
+    return _joined(parts)
 
 
 def designations(numbers: NDArray[np.int64]) -> tuple[list[str], list[str]]:
@@ -269,11 +296,22 @@ def orbit_document(orbits: Orbits, k: int, name: str, packed: str, uncertain: Fl
         "argperi": float(np.degrees(orbits.peri[k])),
         "mean_anomaly": float(np.degrees(orbits.mean[k])),
     }
-    covariance = {f"cov{row}{col}": f"{uncertain[(row * 6 + col) % len(uncertain)]:.24f}" for row in range(6) for col in range(row, 6)}
+    covariance = {
+        f"cov{row}{col}": f"{uncertain[(row * 6 + col) % len(uncertain)]:.24f}"
+        for row in range(6)
+        for col in range(row, 6)
+    }
     document = {
-        "COM": {"coefficient_names": list(elements), "coefficient_values": list(elements.values()), "covariance": covariance},
+        "COM": {
+            "coefficient_names": list(elements),
+            "coefficient_values": list(elements.values()),
+            "covariance": covariance,
+        },
         "CAR": {"covariance": covariance},
-        "designation_data": {"unpacked_primary_provisional_designation": name, "packed_primary_provisional_designation": packed},
+        "designation_data": {
+            "unpacked_primary_provisional_designation": name,
+            "packed_primary_provisional_designation": packed,
+        },
         "epoch_data": {"epoch": float(orbits.epoch[k]), "timeform": "MJD", "timesystem": "TDT"},
         "magnitude_data": {"H": round(float(orbits.h[k]), 3), "G": 0.15, "G1": None, "G2": None, "G12": None},
         "system_data": {"eph": "two-body", "refframe": "ICRF", "refsys": "ecliptic"},

@@ -42,7 +42,9 @@ class _Request(NamedTuple):
 
 
 def _rng(request: _Request, *purpose: int) -> np.random.Generator:
-    return np.random.default_rng([request.seed & 0xFFFFFFFF, int.from_bytes(request.name.encode()[:8], "big"), *purpose])
+    return np.random.default_rng(
+        [request.seed & 0xFFFFFFFF, int.from_bytes(request.name.encode()[:8], "big"), *purpose]
+    )
 
 
 def _split(alerts: int, at_once: int) -> list[int]:
@@ -66,7 +68,17 @@ def _mixed(request: _Request, nights: int, *, each: bool, versions: tuple[str, .
     where = choose_fields("ztf", 4, request.first + nights / 2, rng)
     visits = ztf_nights(request.first, nights, len(where), rng, before=30)
     plans.append(
-        Plan("ztf", request.name, request.seed, 1, where, visits, request.alerts - lsst, rates=request.rates, each_fault=each)
+        Plan(
+            "ztf",
+            request.name,
+            request.seed,
+            1,
+            where,
+            visits,
+            request.alerts - lsst,
+            rates=request.rates,
+            each_fault=each,
+        )
     )
     yield plans
 
@@ -88,7 +100,11 @@ def _ztf(request: _Request, *, forced_share: float, history: tuple[int, int]) ->
         # half of a field's images stay in g and r an hour apart; the night is ten hours of fields
         start = (number * 80.0 / 3600.0) % 9.0
         past = np.sort(rng.choice(np.arange(1, 30), nights, replace=False))
-        plan = [(request.first - int(day), start + hours, 0, band, False) for day in past for hours, band in ((0.0, "g"), (1.0, "r"))]
+        plan = [
+            (request.first - int(day), start + hours, 0, band, False)
+            for day in past
+            for hours, band in ((0.0, "g"), (1.0, "r"))
+        ]
         plan += [(request.first, start, 0, "g", True), (request.first, start + 1.0, 0, "r", True)]
         yield [
             Plan(
@@ -192,7 +208,9 @@ PROFILES: dict[str, Profile] = {
         Profile("test", "10 nights, every fault at least once, three LSST schemas", 500, _test),
         Profile("ztf-night", "one ZTF night", 300_000, _ztf_night),
         Profile("lsst-visit", "bursts of 10,000 alerts of about 110 kB", 10_000, _lsst_visit),
-        Profile("lsst-deep", "deep field: 350 earlier detections and 460 forced rows in every packet", 10_000, _lsst_deep),
+        Profile(
+            "lsst-deep", "deep field: 350 earlier detections and 460 forced rows in every packet", 10_000, _lsst_deep
+        ),
         Profile("lsst-year", "wide survey after a year: 80 + 100 history rows in every packet", 10_000, _lsst_year),
         Profile("w-ztf", "ZTF benchmark: 10-20 history rows, forced rows in a third, 3 cutouts", 10_000, _w_ztf),
         Profile("lsst-mix", "LSST benchmark: 85% without history, 15% deep", 10_000, _lsst_mix),
@@ -304,4 +322,3 @@ def simulate(
     for message in simulation.messages(progress):
         simulation.take_truth()
         yield message
-

@@ -17,9 +17,25 @@ CLASSES = (
     "rrlyrae", "eclipsing", "mira", "cepheid", "variable", "agn", "sn_ia", "sn_ii", "sn_ibc", "slsn", "cv", "flare",
     "tde", "kilonova", "microlensing", "bogus", "mover",
 )  # fmt: skip
-RRLYRAE, ECLIPSING, MIRA, CEPHEID, VARIABLE, AGN, SN_IA, SN_II, SN_IBC, SLSN, CV, FLARE, TDE, KILONOVA, LENS, BOGUS, MOVER = range(
-    len(CLASSES)
-)
+(
+    RRLYRAE,
+    ECLIPSING,
+    MIRA,
+    CEPHEID,
+    VARIABLE,
+    AGN,
+    SN_IA,
+    SN_II,
+    SN_IBC,
+    SLSN,
+    CV,
+    FLARE,
+    TDE,
+    KILONOVA,
+    LENS,
+    BOGUS,
+    MOVER,
+) = range(len(CLASSES))
 SUPERNOVAE = (SN_IA, SN_II, SN_IBC, SLSN)
 #: Classes that sit on a star which the reference image has.
 STARS = (RRLYRAE, ECLIPSING, MIRA, CEPHEID, VARIABLE, CV, FLARE, LENS)

@@ -15,7 +15,7 @@ _N, _W, _WF, _F, _FF, _LOW, _HIGH, _SLOPE, _ERR, _LAST_T, _LAST_F, _SW, _SWF = r
 class Summary(NamedTuple):
     """Per detection, over the object's detections in the same band up to it: (n,) columns; NaN where undefined."""
 
-    count: NDArray[np.int64]
+    n: NDArray[np.int64]
     mean: NDArray[np.float64]
     mean_err: NDArray[np.float64]
     sigma: NDArray[np.float64]
@@ -32,7 +32,7 @@ class Summary(NamedTuple):
     first_mjd: NDArray[np.float64]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def _running(obj, mjd, band, flux, err, science, science_err, ra, decl, counts, out):  # type: ignore[no-untyped-def]
     state = np.zeros((_BANDS, 13))
     n = 0
@@ -104,4 +104,20 @@ def summarise(
     counts = np.empty((len(obj), 2), np.int64)
     out = np.empty((len(obj), 12))
     _running(obj, mjd, band, flux, err, science, science_err, ra, decl, counts, out)
-    return Summary(counts[:, 0], *out[:, :9].T, counts[:, 1], *out[:, 9:].T)
+    mean, mean_err, sigma, low, high, slope, err_mean, total, total_err, mean_ra, mean_decl, first = out.T
+    return Summary(
+        n=counts[:, 0],
+        mean=mean,
+        mean_err=mean_err,
+        sigma=sigma,
+        low=low,
+        high=high,
+        max_slope=slope,
+        err_mean=err_mean,
+        science_mean=total,
+        science_mean_err=total_err,
+        n_sources=counts[:, 1],
+        ra=mean_ra,
+        decl=mean_decl,
+        first_mjd=first,
+    )

@@ -83,17 +83,20 @@ def yyyymmdd(day: NDArray[np.int64]) -> NDArray[np.int64]:
     dates = np.asarray(day, np.int64).astype("datetime64[D]") - np.timedelta64(40587, "D")
     months = dates.astype("datetime64[M]")
     month = months.astype(np.int64)
-    return (month // 12 + 1970) * 10000 + (month % 12 + 1) * 100 + (dates - months).astype(np.int64) + 1
+    number = (month // 12 + 1970) * 10000 + (month % 12 + 1) * 100 + (dates - months).astype(np.int64) + 1
+    return np.asarray(number, np.int64)
 
 
 def mjd_of(date: int) -> int:
     """Whole MJD of a date of the form 20260302; ValueError when there is no such date."""
     text = f"{date:08d}"
-    return int((np.datetime64(f"{text[:4]}-{text[4:6]}-{text[6:]}", "D") - np.datetime64("1858-11-17", "D")).astype(int))
+    return int(
+        (np.datetime64(f"{text[:4]}-{text[4:6]}-{text[6:]}", "D") - np.datetime64("1858-11-17", "D")).astype(int)
+    )
 
 
 def lsst_visit_id(visits: Visits) -> NDArray[np.int64]:
-    """Exposure numbers: date of the evening, five digits of sequence. Nights in Chile end on the UTC day they began in + 1."""
+    """Exposure numbers: date of the evening and five digits of sequence; Chile's evening is of the UTC day before."""
     return yyyymmdd(visits.day - 1) * 100_000 + visits.sequence
 
 
@@ -163,7 +166,7 @@ def lsst_nights(first: int, nights: int, fields: int, deep: int, rng: np.random.
     """LSST cadence: deep fields every night, six visits in three bands; the others every third night, a pair of visits
     25-33 minutes apart in two bands."""
     plan: list[tuple[int, float, int, str, bool]] = []
-    pairs = ("gr", "ri", "iz", "ug", "zy")
+    pairs = (("g", "r"), ("r", "i"), ("i", "z"), ("u", "g"), ("z", "y"))
     for night in range(nights):
         for field in range(fields):
             if field < deep:
@@ -195,9 +198,7 @@ def ztf_nights(
     return visits_from("ztf", plan, rng)
 
 
-def place_in_field(
-    survey: Survey, n: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def place_in_field(survey: Survey, n: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """n positions on the camera: offsets (east, north) [deg] from the field's centre, on silicon."""
     half = FIELD_DEG[survey] / 2.0
     east = rng.uniform(-half, half, n)

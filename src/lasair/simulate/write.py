@@ -94,7 +94,10 @@ def write(
     summary = Summary(folder, profile, seed)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _table(folder / "truth.csv", TRUTH_COLUMNS) as truth, _table(folder / "faults.csv", FAULT_COLUMNS) as faults:
+        with (
+            _table(folder / "truth.csv", TRUTH_COLUMNS) as truth,
+            _table(folder / "faults.csv", FAULT_COLUMNS) as faults,
+        ):
             containers = _Containers(folder, seed, summary)
             for message in simulation.messages(progress):
                 for one in simulation.take_truth():

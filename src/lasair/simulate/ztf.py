@@ -36,7 +36,16 @@ _AT_ONCE = 256
 _HISTORY_D = 30.0
 _LETTERS_7 = 26**7
 _DRAW_CONTENT = frozenset(
-    ("future_time", "bad_position", "spelling", "closed_programme", "huge_cutout", "large_cutout", "broken_cutout", "empty_cutout")
+    (
+        "future_time",
+        "bad_position",
+        "spelling",
+        "closed_programme",
+        "huge_cutout",
+        "large_cutout",
+        "broken_cutout",
+        "empty_cutout",
+    )
 )
 _HUGE_SIDE = 1600
 _NONE = -999.0
@@ -254,7 +263,9 @@ class ZtfRun:
             return np.where(lost, _FAILED, values)
 
         columns = take(self.columns, which)
-        reference = self.near_mag[obj] - 2.5 * np.log10(lightcurves.colour(visits.band[visit], self.near_temperature[obj]))
+        reference = self.near_mag[obj] - 2.5 * np.log10(
+            lightcurves.colour(visits.band[visit], self.near_temperature[obj])
+        )
         flux = pairs.flux[which] + 0.1 * pairs.err[which] * rng.standard_normal(n)
         columns |= {
             "rfid": self._reference_id(which),
@@ -332,7 +343,12 @@ class ZtfRun:
         columns |= {
             "ssdistnr": np.where(mover, np.abs(rng.normal(0.0, 0.8, n)), _NONE),
             "ssmagnr": np.where(mover, pairs.objects.mag[obj] + 0.2, _NONE),
-            "ssnamenr": Texts((*names, "null"), np.where(mover, self.seen.movers.mover[np.where(mover, sighting, 0)], len(names)) if len(names) else np.zeros(n, np.int64)),
+            "ssnamenr": Texts(
+                (*names, "null"),
+                np.where(mover, self.seen.movers.mover[np.where(mover, sighting, 0)], len(names))
+                if len(names)
+                else np.zeros(n, np.int64),
+            ),
             "ndethist": self.old_detections[obj] + detections,
             "ncovhist": self.old_visits[obj] + at - first + 1,
             "jdstarthist": first_jd,
@@ -372,7 +388,9 @@ class ZtfRun:
             columns[f"distpsnr{rank}"] = known(rng.uniform(5.0, 15.0, n) * (rank - 1), there)
             red = rng.uniform(17.0, 22.0, n)
             for letter, wave in (("g", 1), ("r", 2), ("i", 3), ("z", 4)):
-                columns[f"s{letter}mag{rank}"] = known(red + 0.5 * (WAVELENGTH_NM[2] / WAVELENGTH_NM[wave] - 1.0), there)
+                columns[f"s{letter}mag{rank}"] = known(
+                    red + 0.5 * (WAVELENGTH_NM[2] / WAVELENGTH_NM[wave] - 1.0), there
+                )
         return columns
 
     def _mover_names(self) -> list[str]:
