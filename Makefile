@@ -41,7 +41,7 @@ bench: $(STAMP) ## Measure the speed of every stage; writes bench-results.json
 	$(BIN)/lasair bench --output bench-results.json
 
 fuzz: $(STAMP) ## A long run of damaged packets through the decoder
-	$(BIN)/python tests/fuzz/fuzz_packets.py --inputs 1000000
+	$(BIN)/python -m tests.fuzz.fuzz_packets --inputs 1000000
 
 docs: $(STAMP) ## Write the generated pages of docs/
 	$(BIN)/python -m lasair.docs

@@ -149,21 +149,36 @@ def _summary(
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from lasair.definitions.snapshot import read_snapshot
     from lasair.pipeline import total
 
-    topics = ledger.topics()
+    names = {one.filter_id: one.name for one in read_snapshot(state.definitions).filters}
+    topics = [{"filter": names.get(one.filter_id), **one._asdict()} for one in ledger.topics()]
     return {
         "state": str(state.path),
         "run": asdict(run),
         "total": asdict(total(ledger.books().values())),
         "ledger": {"closes": not (wrong := ledger.audit()), "wrong": wrong},
-        "streams": [one._asdict() for one in topics],
+        "streams": topics,
+        "an_object": _an_object(ledger, topics),
         "filter_errors": [one._asdict() for one in ledger.filter_troubles()],
         "cpu_s": {"total": cpu, **pipeline.cpu_s},
         "wall_s": wall,
         "alerts_per_s": run.read / wall if wall > 0 else None,
         "stopped": stopped,
     }
+
+
+def _an_object(ledger: Any, topics: list[dict[str, Any]]) -> str | None:
+    """An object worth a look: that of the last message of the largest stream."""
+    import orjson
+
+    if not topics:
+        return None
+    largest = max(topics, key=lambda one: one["messages"])
+    for message in ledger.read_topic(largest["topic"], largest["messages"] - 1, 1):
+        return str(orjson.loads(message.payload)["lasair"]["object"])
+    return None
 
 
 def print_summary(summary: dict[str, Any], state: State) -> None:
@@ -192,7 +207,7 @@ def print_summary(summary: dict[str, Any], state: State) -> None:
     if summary["streams"]:
         echo("\nStreams (all runs on this state)")
         for one in sorted(summary["streams"], key=lambda s: -s["messages"])[:12]:
-            echo(f"  {one['messages']:>8,}  {one['topic']}")
+            echo(f"  {one['messages']:>8,}  {one['filter'] or '(stopped)':<32} {one['topic']}")
         if len(summary["streams"]) > 12:
             echo(f"  and {len(summary['streams']) - 12} more")
     for trouble in summary["filter_errors"]:
@@ -216,6 +231,8 @@ def next_commands(summary: dict[str, Any]) -> list[str]:
     found = ["ledger", "status"]
     if summary["streams"]:
         found.append(f"stream read {max(summary['streams'], key=lambda s: s['messages'])['topic']} --limit 3")
+    if summary["an_object"]:
+        found.append(f"lightcurve {summary['an_object']} --plot lightcurve.png")
     if summary["run"]["set_aside"]:
         found.append("dead-letters")
     found.append(

@@ -22,6 +22,7 @@ from lasair.query.lex import Lexeme, lex
 from lasair.query.limits import MAX_COLUMNS, MAX_SQL
 from lasair.query.mariadb_sql import MariadbGenerator
 from lasair.query.parse import is_keyword, parse_expression, split
+from lasair.query.prepare import ALERT_COLUMN, check_prepares
 from lasair.query.sqlite_sql import SqliteGenerator
 from lasair.query.tree import ColumnRef, Kind, Node, Value
 from lasair.query.vocabulary import Scope, Source, column_node, read_tables
@@ -34,8 +35,6 @@ Mode = Literal["stored", "filter"]
 TAI_MINUS_UTC_S = 37.0
 _JD_OF_MJD = 2_400_000.5
 _MAX_NAME = 64
-#: the column that tells the alerts of a batch apart, in every table but those of other catalogues
-ALERT_COLUMN = "_alert"
 
 _STORED_ONLY = "GROUP BY, HAVING and DISTINCT are for queries on stored data, not for filters"
 _STORED_ONLY_AGGREGATES = "is for queries on stored data, not for filters"
@@ -150,6 +149,8 @@ def compile_query(
     if offset < 0:
         raise BadQuery(f"the first row is {offset}, and cannot be negative", part="select")
     sources = query.scope.sources
+    sqlite = _statement(query, SqliteGenerator(), mode, limit, offset)
+    check_prepares(sqlite.sql, sqlite.bind(0.0), alerts=mode == "filter")
     return CompiledQuery(
         survey=survey,
         columns=tuple(query.names),
@@ -160,7 +161,7 @@ def compile_query(
         areas=query.scope.areas,
         events=(),
         annotators=query.scope.annotators,
-        sqlite=_statement(query, SqliteGenerator(), mode, limit, offset),
+        sqlite=sqlite,
         mariadb=_statement(query, MariadbGenerator(), mode, limit, offset),
     )
 

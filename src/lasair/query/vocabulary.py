@@ -96,18 +96,19 @@ class Scope:
             found = [source] if _has(source.table, name) else []
             where = f"table {qualifier!r}"
         else:
-            found = [one for one in self.sources if _has(one.table, name)]
+            visible = [one for one in self.sources if one.names]
+            found = [one for one in visible if _has(one.table, name)]
             if len(found) > 1 and found[0] is self.sources[0]:
                 found = found[:1]
-            where = "the tables " + ", ".join(one.names[0] for one in self.sources)
-            if len(self.sources) == 1:
+            where = "the tables " + ", ".join(one.names[0] for one in visible)
+            if len(visible) == 1:
                 where = "table 'objects'"
         if len(found) == 1:
             return column_node(found[0], found[0].table.column(name), position)
         if found:
             choices = " or ".join(f"{one.names[0]}.{one.table.column(name).name}" for one in found)
             raise BadQuery(f"several tables have a column {name!r}: write {choices}", part=part, position=position)
-        candidates = [source] if qualifier is not None else self.sources
+        candidates = [source] if qualifier is not None else visible
         hint = self._nearest(name, candidates)
         raise BadQuery(f"no column {name!r} in {where}{hint}", part=part, position=position)
 

@@ -205,7 +205,7 @@ class Seen:
 
     pairs: Pairs
     #: LSST's movers
-    orbits: orbits.Orbits
+    elements: orbits.Orbits
     movers: orbits.MoverDetections
 
 
@@ -301,8 +301,8 @@ def _persistent(plan: Plan, shares: Mapping[int, float], wanted: int) -> Pairs:
 def _restrict(plan: Plan, pairs: Pairs) -> None:
     """Which detections may become alerts under the plan's conditions (changes `pairs.emit`)."""
     starts = pairs.starts()
-    seen = np.cumsum(pairs.detected) - pairs.detected
-    before = seen - seen[np.minimum(starts[:-1], max(len(pairs) - 1, 0))][pairs.obj] if len(pairs) else seen
+    seen: Ints = np.cumsum(pairs.detected) - pairs.detected
+    before: Ints = seen - seen[np.minimum(starts[:-1], max(len(pairs) - 1, 0))][pairs.obj] if len(pairs) else seen
     pairs.emit &= before >= plan.min_sources
     if plan.first_only:
         pairs.emit &= before == 0

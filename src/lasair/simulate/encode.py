@@ -337,7 +337,7 @@ def block(records: Iterable[bytes], sync: bytes) -> bytes:
 
 
 def record_schema(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The definition of the record called `name` (without its name space) inside a schema; KeyError when there is none."""
+    """The definition of the record `name` (without its name space) inside a schema; KeyError when there is none."""
     found = _find(schema, name)
     if found is None:
         raise KeyError(f"no record {name!r} in the schema")

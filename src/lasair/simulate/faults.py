@@ -21,7 +21,7 @@ class Kind(NamedTuple):
     surveys: tuple[Survey, ...] = SURVEYS
 
 
-#: Faults by name. The first group happens to whole messages, the second to the packet's contents, the third to its bytes.
+#: Faults by name: first those of whole messages and histories, then of the packet's contents, then of its bytes.
 KINDS: dict[str, Kind] = {
     "duplicate": Kind(0.005, "duplicate", "the same message again, at once or later"),
     "late": Kind(0.01, "ok", "sent after a later alert of the same object"),
@@ -149,5 +149,5 @@ def deliver(messages: Iterable[SimMessage], rng: np.random.Generator) -> Iterato
             for copy in due:
                 yield copy._replace(night=last.night, visit=last.visit)
                 sent += 1
-    for left in [*(copy for _, copy in copies), *held.values()]:
-        yield left
+    yield from (copy for _, copy in copies)
+    yield from held.values()

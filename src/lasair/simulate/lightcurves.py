@@ -172,10 +172,8 @@ def _bazin(part: _Part) -> Floats:
     decline = np.where(plateau, np.clip(t, None, 0.0) / fall + np.clip(t, 0.0, None) / (4.0 * fall), t / fall)
     curve = np.exp(np.clip(-decline, -300.0, 300.0)) / (1.0 + np.exp(exponent))
     curve = np.where(plateau, curve / (1.0 + np.exp(np.clip((since - 80.0) / 5.0, -300.0, 300.0))), curve)
-    top = np.exp(-at / fall) / (1.0 + np.exp(-at / rise))
-    return np.asarray(
-        curve / np.where(plateau, np.exp(-at / (4.0 * fall)) / (1.0 + np.exp(-at / rise)), top), np.float64
-    )
+    top = np.exp(-at / np.where(plateau, 4.0 * fall, fall)) / (1.0 + np.exp(-at / rise))
+    return np.asarray(curve / top, np.float64)
 
 
 def _host_light(part: _Part) -> Floats:

@@ -144,7 +144,7 @@ _STEADY = {sky.RRLYRAE: 0.3, sky.CEPHEID: 0.15, sky.MIRA: 0.15, sky.AGN: 0.4}
 def _year_visits(request: _Request, rng: np.random.Generator) -> Visits:
     """A year of a wide field: 150 earlier visits in pairs, then two nights of alerts."""
     nights = np.sort(rng.choice(np.arange(2, 360), 75, replace=False))[::-1]
-    bands = ("gr", "ri", "iz", "ug", "zy", "rg")
+    bands = (("g", "r"), ("r", "i"), ("i", "z"), ("u", "g"), ("z", "y"), ("r", "g"))
     plan = []
     for k, back in enumerate(nights.tolist()):
         one, two = bands[k % len(bands)]

@@ -1,10 +1,9 @@
 """Recorded packets again, with new identities and shifted times.
 
-Encoding is far too slow for a stream: each template is walked once to note where its ids and times stand, and every copy
-is the template's bytes with these overwritten. Ids keep their length in bytes, times are eight bytes, so nothing moves.
-
-One map of ids serves a whole copy, so that an object's packets, its history and its forced rows stay together; positions,
-fluxes and images stay as they were recorded.
+Encoding is far too slow for a stream: each template is walked once to note where its ids and times stand, and every
+copy is the template's bytes with these overwritten. Ids keep their length in bytes, times are eight bytes, so nothing
+moves. One map of ids serves a whole copy, so that an object's packets, its history and its forced rows stay together;
+positions, fluxes and images stay as they were recorded.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ _TIMES: dict[Survey, frozenset[str]] = {
     "lsst": frozenset(
         (
             "midpointMjdTai", "timeProcessedMjdTai", "timeWithdrawnMjdTai", "validityStartMjdTai", "validityEndMjdTai",
-            "firstDiaSourceMjdTai", "lastDiaSourceMjdTai", "time_processed", "time_withdrawn", "validityStart", "validityEnd",
-            "radecMjdTai",
+            "firstDiaSourceMjdTai", "lastDiaSourceMjdTai", "time_processed", "time_withdrawn", "validityStart",
+            "validityEnd", "radecMjdTai",
         )
     ),
     "ztf": frozenset(("jd", "jdstarthist", "jdendhist")),
@@ -358,14 +357,13 @@ def trim_history(record: Mapping[str, Any], n_sources: int, n_forced: int) -> di
     out = dict(record)
     for name, n in (("prvDiaSources", n_sources), ("prvDiaForcedSources", n_forced)):
         rows = sorted(record.get(name) or [], key=lambda row: float(row["midpointMjdTai"]))
-        out[name] = rows[len(rows) - n :] if 0 < n < len(rows) else rows if n else None
-        out[name] = out[name] or None
+        out[name] = rows[max(0, len(rows) - n) :] or None
     return out
 
 
 def conform(value: Any, schema: Any, records: dict[str, Any] | None = None) -> Any:
-    """A record of another version under a schema: unknown fields go, new ones are null, and counts that must not be null
-    any more become 0."""
+    """A record of another version under a schema: unknown fields go, new ones are null, and counts that must not be
+    null any more become 0."""
     records = {} if records is None else records
     if isinstance(schema, list):
         if value is None:

@@ -201,7 +201,7 @@ def _parameters(
 
     amplitude = pick(
         {
-            0: uniform(0.3, 1.2), ECLIPSING: uniform(0.2, 1.0), MIRA: uniform(2.0, 6.0), CEPHEID: uniform(0.4, 1.4),
+            RRLYRAE: uniform(0.3, 1.2), ECLIPSING: uniform(0.2, 1.0), MIRA: uniform(2.0, 6.0), CEPHEID: uniform(0.4, 1.4),
             VARIABLE: uniform(0.1, 0.3), AGN: uniform(0.1, 0.3), CV: uniform(3.0, 6.0), FLARE: uniform(0.5, 3.0),
             LENS: uniform(0.02, 0.6),
         },
@@ -224,8 +224,9 @@ def _parameters(
     )  # fmt: skip
     fall = pick(
         {
-            SN_IA: uniform(15.0, 22.0), SN_II: uniform(25.0, 40.0), SN_IBC: uniform(15.0, 25.0), SLSN: uniform(30.0, 40.0),
-            CV: uniform(5.0, 15.0), FLARE: uniform(5.0, 30.0) / 1440.0, TDE: uniform(25.0, 60.0), KILONOVA: uniform(1.0, 3.0),
+            SN_IA: uniform(15.0, 22.0), SN_II: uniform(25.0, 40.0), SN_IBC: uniform(15.0, 25.0),
+            SLSN: uniform(30.0, 40.0), CV: uniform(5.0, 15.0), FLARE: uniform(5.0, 30.0) / 1440.0,
+            TDE: uniform(25.0, 60.0), KILONOVA: uniform(1.0, 3.0),
         },
         np.nan,
     )  # fmt: skip
@@ -249,8 +250,9 @@ def _parameters(
     offset = np.where(kind == AGN, 0.0, np.where(kind == TDE, 0.05, 0.3) + rng.exponential(1.5, n)) / 3600.0
     angle = uniform(0.0, 2 * np.pi)
     host_ra, host_decl = offset_position(ra, decl, offset * np.cos(angle), offset * np.sin(angle))
-    host_mag = np.where(kind == AGN, mag + uniform(0.0, 1.5), 5.0 + mag - absolute - 25.0 + rng.normal(0.0, 1.0, n))
-    host_mag = np.where(explodes, np.clip(mag - absolute - 20.5 + rng.normal(0.0, 1.0, n), 13.0, 26.0), host_mag)
+    # galaxies of absolute magnitude -20.5 at the explosion's distance; a nucleus is brighter than its host
+    galaxy = np.clip(mag - absolute - 20.5 + rng.normal(0.0, 1.0, n), 13.0, 26.0)
+    host_mag = np.where(kind == AGN, mag + uniform(0.0, 1.5), galaxy)
     nothing = np.where(hosted, 0.0, np.nan)
     return Objects(
         kind=kind,
@@ -258,7 +260,7 @@ def _parameters(
         ra=ra,
         decl=decl,
         mag=mag,
-        amplitude=np.where(kind == RRLYRAE, uniform(0.3, 1.2), amplitude),
+        amplitude=amplitude,
         period=period,
         phase=uniform(0.0, 1.0),
         peak=np.where(explodes | np.isin(kind, (CV, FLARE, LENS)), peak, np.nan),

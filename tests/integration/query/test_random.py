@@ -24,7 +24,7 @@ def database() -> sqlite3.Connection:
 
 
 @settings(
-    max_examples=6000,
+    max_examples=500,
     deadline=None,
     derandomize=True,
     database=None,
