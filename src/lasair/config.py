@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lasair.errors import BadDefinition
+from lasair.packets.schemas import DEFAULT_REGISTRY
 
 
 class Settings(BaseSettings):
@@ -33,10 +34,7 @@ class Settings(BaseSettings):
         default=100_000_000, ge=-1, description="Most bytes a filter may deliver a UTC day; -1 is no limit."
     )
     query_time_limit_s: float = Field(default=60.0, gt=0, description="Longest run of a query on stored data [s].")
-    schema_registry: str = Field(
-        default="https://rubin-alert-schemas.slac.stanford.edu/schema-registry",
-        description="LSST schema registry (URL).",
-    )
+    schema_registry: str = Field(default=DEFAULT_REGISTRY, description="LSST schema registry (URL).")
     registry_timeout_s: float = Field(default=5.0, gt=0, description="Longest wait for the schema registry [s].")
     dust_map_dir: Path | None = Field(
         default=None, description="Folder with the SFD98 dust maps; without it E(B-V) is NULL."

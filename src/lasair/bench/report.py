@@ -44,7 +44,7 @@ def _speeds(one: Result) -> list[str]:
     others = f"every column {one.decode_all_columns_per_s:,.0f}, fastavro {one.fastavro_per_s:,.0f}"
     spread = f"p50 {one.fused_ms_p50:.3f}, p95 {one.fused_ms_p95:.3f}"
     return [
-        f"  {size}; peak memory {one.peak_rss_mb:,.0f} MB",
+        f"  {size}; peak memory {one.peak_rss_mb:,.0f} MB, of that {one.held_mb:,.0f} MB the packets themselves",
         f"  decode      {one.decode_per_s:>10,.0f} packets/s/core   ({others})",
         f"  features    {one.features_per_s:>10,.0f} alerts/s/core",
         f"  whole chain {one.fused_per_s:>10,.0f} alerts/s/core = {one.fused_ms:.3f} ms an alert ({spread});"

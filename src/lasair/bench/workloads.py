@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lasair.packets.batch import Message
+from lasair.packets.batch import AlertBatch, Message
+from lasair.packets.schemas import SchemaSource
 from lasair.schema.model import Survey
 
 
@@ -52,6 +53,9 @@ _TRIM = {"R-deep": None, "R-20": (20, 40), "R-0": (0, 0)}
 _REAL_FILE = Path("lsst/v10_0_public_20260310.avro")
 _COPIES = 40
 
+#: Packets decoded at a time, and the size of a batch in the whole chain.
+BATCH = 500
+
 
 def simulated(name: str, *, alerts: int | None = None, progress: Callable[[int, int], None] | None = None) -> Workload:
     """A workload from the simulator."""
@@ -77,3 +81,14 @@ def real(name: str, data: Path, *, copies: int = _COPIES) -> Workload:
     messages = [Message(value, f"bench-{name}", offset, now) for offset, value in enumerate(values)]
     what = {"R-deep": "histories as published", "R-20": "newest 20 sources and 40 forced", "R-0": "no history"}[name]
     return Workload(name, "lsst", f"real packets of 2026-03-10, {what}", messages, lasair_ms, bbb_ms, reach)
+
+
+def fixed_batches(messages: Sequence[Message], schemas: SchemaSource) -> Iterator[AlertBatch]:
+    """The alerts of a workload that are no movers, a batch at a time, so that memory stays small."""
+    from lasair.packets.decode import decode
+
+    for start in range(0, len(messages), BATCH):
+        for batch in decode(messages[start : start + BATCH], schemas)[0]:
+            fixed = batch.select(batch.alerts["is_mover"] == 0)
+            if len(fixed):
+                yield fixed

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lasair.cli.output import print_json, say
 from lasair.errors import StoreUnavailable
 
+if TYPE_CHECKING:
+    from lasair.bench.measure import Result
+
 WORKLOADS = ("W-ZTF", "year", "deep", "mix", "R-deep", "R-20", "R-0")
+
+
+def _one(name: str, alerts: int | None, filters: int, data: Path | None, objects: int) -> Result:
+    from lasair.bench import measure, workloads
+
+    real = name in workloads.REAL
+    work = workloads.real(name, data) if real and data else workloads.simulated(name, alerts=alerts)
+    return measure.measure(work, filters=filters, bbb=real, objects=objects)
 
 
 @click.command("bench")
@@ -51,7 +65,7 @@ def bench_command(
     """
     import orjson
 
-    from lasair.bench import measure, report, workloads
+    from lasair.bench import report, workloads
 
     named = data or (Path(os.environ["LASAIR_TEST_DATA"]) if os.environ.get("LASAIR_TEST_DATA") else None)
     wanted = [name for name in WORKLOADS if not names or name in names]
@@ -62,14 +76,10 @@ def bench_command(
                 raise click.UsageError(f"{name} needs real packets: give --data or set LASAIR_TEST_DATA")
             say(f"{name}: left out, no real packets (LASAIR_TEST_DATA is not set)")
             continue
-        say(f"{name}: making packets")
-        one = (
-            workloads.real(name, named)
-            if name in workloads.REAL and named
-            else workloads.simulated(name, alerts=alerts)
-        )
-        say(f"{name}: measuring")
-        results.append(measure.measure(one, filters=filters, bbb=name in workloads.REAL, objects=objects))
+        say(f"{name}: making packets and measuring")
+        # a process of its own, so that one workload's memory is not counted to another's
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            results.append(process.submit(_one, name, alerts, filters, named, objects).result())
     if output:
         try:
             output.write_bytes(orjson.dumps(report.as_json(results), option=orjson.OPT_INDENT_2))

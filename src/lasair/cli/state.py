@@ -132,10 +132,10 @@ schemas_option = click.option(
 
 def schema_source(named: str | None, paths: tuple[Path, ...], settings: Settings | None = None) -> SchemaSource:
     """Where packet schemas come from: ``--schemas``, else schemas/ folders near the paths, the cache, the registry."""
-    from lasair.packets.schemas import SchemaSource, default_cache
+    from lasair.packets.schemas import DEFAULT_REGISTRY, SchemaSource, default_cache
 
     folders = [] if named else sorted({folder for path in paths for folder in _schema_folders(path)})
-    registry = settings.schema_registry if settings else None
+    registry = settings.schema_registry if settings else DEFAULT_REGISTRY
     if named and named.startswith(("http://", "https://")):
         registry = named
     elif named:
@@ -147,10 +147,7 @@ def schema_source(named: str | None, paths: tuple[Path, ...], settings: Settings
 
 
 def _schema_folders(path: Path) -> Iterator[Path]:
-    roots = [path] if path.is_dir() else [path.parent]
-    # a file's schemas may lie beside it or one folder up
-    for root in (*roots, path.parent):
-        if (root / "schemas").is_dir():
-            yield root / "schemas"
-    if path.is_dir():
-        yield from (folder for folder in path.glob("*/schemas") if folder.is_dir())
+    home = (path if path.is_dir() else path.parent).absolute()
+    # beside the packets, one folder up, and one folder down
+    near = (home / "schemas", home.parent / "schemas", *home.glob("*/schemas"))
+    yield from (folder for folder in near if folder.is_dir())

@@ -14,7 +14,7 @@ from lasair.query import catalogue
 from lasair.query.catalogue import FUNCTIONS
 from lasair.query.coerce import Coercion, describe, merged
 from lasair.query.limits import MAX_DEPTH, MAX_IN, MAX_LIKE, MAX_LIKE_WILDCARDS, MAX_NODES
-from lasair.query.parse import FUNCTION_PREFIX
+from lasair.query.parse import CHAINED, FUNCTION_PREFIX
 from lasair.query.tree import (
     AGGREGATES,
     INF,
@@ -117,9 +117,7 @@ class Checker:
 
     def _operand(self, tree: exp.Expression) -> Node:
         if isinstance(tree, _TRUTHS):
-            self._refuse(
-                "put brackets around this comparison: a < b < c is not 'b between a and c', but (a < b) < c", tree
-            )
+            self._refuse(CHAINED, tree)
         return self.check(tree)
 
     def _operands(self, tree: exp.Expression) -> tuple[Node, Node]:

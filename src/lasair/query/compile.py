@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal, NoReturn
 
 import sqlglot.expressions as exp
@@ -483,7 +482,7 @@ def _statement(query: _Query, generator: Generator, mode: Mode, limit: int | Non
     sql = "\n".join(lines)
     if len(sql) > MAX_SQL:
         raise BadQuery("this query is too complex", part="select", position=0)
-    return Statement(sql, MappingProxyType(dict(generator.parameters)))
+    return Statement(sql, dict(generator.parameters))
 
 
 def _from(scope: Scope, generator: Generator, mode: Mode) -> list[str]:

@@ -66,7 +66,10 @@ _SIGNS = {
     ".": TokenType.DOT,
 }
 
+_COMPARISONS = ("=", "<", ">", "<=", ">=", "<>", "!=", "<=>")
 _BETWEEN_TWO = frozenset(_SIGNS) - frozenset("-+*().")
+
+CHAINED = "put brackets around one of the comparisons: a < b < c is not 'b between a and c', but (a < b) < c"
 
 _MYSQL = Dialect.get_or_raise("mysql")
 
@@ -102,11 +105,35 @@ def parse_expression(words: Sequence[Lexeme], part: str, end: int) -> exp.Expres
         raise BadQuery("nested too deep", part=part, position=words[0].start) from err
     except SqlglotError as err:
         raise _explain(err, words, part, end) from err
+    _check_chains(words, part)
     if len(trees) != 1 or trees[0] is None:
         raise BadQuery("this is not one expression", part=part, position=words[0].start)
     tree = trees[0]
     assert isinstance(tree, exp.Expression)
     return tree
+
+
+def _check_chains(words: Sequence[Lexeme], part: str) -> None:
+    """Refuse ``a < b < c`` without brackets: it is not what it looks like, and sqlglot and MariaDB group some such
+    chains in different ways (``7 <=> 2 < 3``)."""
+    compared = [False]  # a comparison has begun, for each bracket or CASE that is open
+    betweens = [0]  # BETWEENs whose AND is to come
+    for one in words:
+        if one.is_sign("(") or one.is_word("CASE"):
+            compared.append(False)
+            betweens.append(0)
+        elif (one.is_sign(")") or one.is_word("END")) and len(compared) > 1:
+            compared.pop()
+            betweens.pop()
+        elif one.is_word("AND") and betweens[-1]:
+            betweens[-1] -= 1
+        elif one.is_word("AND", "OR", "XOR", "WHEN", "THEN", "ELSE") or one.is_sign(",", "&&"):
+            compared[-1] = False
+        elif one.is_sign(*_COMPARISONS) or one.is_word("IS", "IN", "LIKE", "BETWEEN"):
+            if compared[-1]:
+                raise BadQuery(CHAINED, part=part, position=one.start)
+            compared[-1] = True
+            betweens[-1] += one.is_word("BETWEEN")
 
 
 def _token(words: Sequence[Lexeme], index: int, part: str) -> Token:

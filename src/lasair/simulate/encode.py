@@ -37,6 +37,7 @@ class Texts(NamedTuple):
 
 #: A column, one value for all rows, or None (null everywhere).
 Column = NDArray[Any] | Texts | float | int | bool | str | bytes | None
+Columns = dict[str, Column]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,19 @@ class Records:
     def span(self, first: int, last: int) -> bytes:
         """The records first, first + 1, ... last - 1 in one piece."""
         return self.data[self.offsets[first] : self.offsets[last]]
+
+
+def take(columns: Mapping[str, Column], index: NDArray[np.int64]) -> Columns:
+    """Some rows of a set of columns."""
+    out: Columns = {}
+    for name, column in columns.items():
+        if isinstance(column, np.ndarray):
+            out[name] = column[index]
+        elif isinstance(column, Texts):
+            out[name] = Texts(column.values, column.which[index])
+        else:
+            out[name] = column
+    return out
 
 
 class RecordEncoder:

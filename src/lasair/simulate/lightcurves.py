@@ -227,8 +227,9 @@ def _artefact(part: _Part) -> _Model:
 
 
 _MODELS = {
-    sky.RRLYRAE: _rrlyrae, sky.ECLIPSING: _eclipsing, sky.MIRA: _mira, sky.CEPHEID: _cepheid, sky.VARIABLE: _random_walk,
-    sky.AGN: _random_walk, sky.SN_IA: _supernova, sky.SN_II: _supernova, sky.SN_IBC: _supernova, sky.SLSN: _supernova,
+    sky.RRLYRAE: _rrlyrae, sky.ECLIPSING: _eclipsing, sky.MIRA: _mira, sky.CEPHEID: _cepheid,
+    sky.VARIABLE: _random_walk, sky.AGN: _random_walk,
+    sky.SN_IA: _supernova, sky.SN_II: _supernova, sky.SN_IBC: _supernova, sky.SLSN: _supernova,
     sky.CV: _outburst, sky.FLARE: _flare, sky.TDE: _disruption, sky.KILONOVA: _kilonova, sky.LENS: _lens,
     sky.BOGUS: _artefact,
 }  # fmt: skip

@@ -45,7 +45,7 @@ class Truth(NamedTuple):
     kind: str
     ra: float
     decl: float
-    #: mean or peak magnitude in r
+    #: magnitude in r, mean or at peak; of a mover the absolute one (LSST) or that of the sighting (ZTF)
     mag: float | None
     period_d: float | None
     peak_mjd: float | None

@@ -17,13 +17,18 @@ from lasair.simulate.visits import Fields, Visits, offsets_from, on_camera
 
 Floats = NDArray[np.float64]
 
-_OBLIQUITY = np.radians(23.4392911)
+#: of the ecliptic, J2000 [rad]
+OBLIQUITY = np.radians(23.4392911)
+#: slope parameter of the H-G system for all of them
+SLOPE_G = 0.15
 #: Gaussian gravitational constant [au^1.5 / d]
 _GAUSS = 0.01720209895
 #: colours against V, ugrizy, of a mixed asteroid population
 _MINUS_V = np.array([1.65, 0.30, -0.20, -0.38, -0.36, -0.35])
 _HALF_MONTHS = "ABCDEFGHJKLMNOPQRSTUVWXY"
 _LETTERS = "ABCDEFGHJKLMNOPQRSTUVWXYZ"
+#: designations there are: letters of half-months and of order, 620 cycles, 25 years
+_DESIGNATIONS = 24 * 25 * 620 * 25
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _DRAWN_AT_ONCE = 200_000
 _MAX_DRAWS = 40
@@ -124,13 +129,18 @@ def earth(mjd: Floats) -> tuple[Floats, Floats]:
 
 def _equatorial(ecliptic: Floats) -> Floats:
     x, y, z = ecliptic.T
-    cos_o, sin_o = np.cos(_OBLIQUITY), np.sin(_OBLIQUITY)
+    cos_o, sin_o = np.cos(OBLIQUITY), np.sin(OBLIQUITY)
     return np.stack((x, cos_o * y - sin_o * z, sin_o * y + cos_o * z), axis=1)
+
+
+def mean_motion(orbits: Orbits) -> Floats:
+    """Mean motion [rad / d]."""
+    return np.asarray(_GAUSS / orbits.a**1.5, np.float64)
 
 
 def ephemeris(orbits: Orbits, mjd: Floats) -> Ephemeris:
     """Places of orbit k at time ``mjd[k]``."""
-    motion = _GAUSS / orbits.a**1.5
+    motion = mean_motion(orbits)
     mean = (orbits.mean + motion * (mjd - orbits.epoch)) % (2 * np.pi)
     anomaly = mean + orbits.e * np.sin(mean)
     # Newton's method: main-belt eccentricities converge to 1e-12 in five steps
@@ -265,16 +275,16 @@ def _seen(survey: str, orbits: Orbits, where: Fields, visits: Visits, mid_s: flo
 
 
 def designations(numbers: NDArray[np.int64]) -> tuple[list[str], list[str]]:
-    """(provisional designations, packed form) of serial numbers, all different below 9.2 million.
+    """(provisional designations, packed form) of serial numbers, all different within 9.3 million.
 
     Packed as the Minor Planet Center does: '2006 TK6' is 'K06T06K'.
     """
     plain, packed = [], []
-    for number in numbers.tolist():
+    for number in (numbers % _DESIGNATIONS).tolist():
         year, rest = divmod(number, len(_HALF_MONTHS) * len(_LETTERS) * 620)
         cycle, letters = divmod(rest, len(_HALF_MONTHS) * len(_LETTERS))
         half, second = _HALF_MONTHS[letters // len(_LETTERS)], _LETTERS[letters % len(_LETTERS)]
-        year = 2000 + year % 25
+        year += 2000
         plain.append(f"{year} {half}{second}{cycle or ''}")
         packed.append(f"K{year % 100:02d}{half}{_BASE62[cycle // 10]}{cycle % 10}{second}")
     return plain, packed
@@ -313,7 +323,7 @@ def orbit_document(orbits: Orbits, k: int, name: str, packed: str, uncertain: Fl
             "packed_primary_provisional_designation": packed,
         },
         "epoch_data": {"epoch": float(orbits.epoch[k]), "timeform": "MJD", "timesystem": "TDT"},
-        "magnitude_data": {"H": round(float(orbits.h[k]), 3), "G": 0.15, "G1": None, "G2": None, "G12": None},
+        "magnitude_data": {"H": round(float(orbits.h[k]), 3), "G": SLOPE_G, "G1": None, "G2": None, "G12": None},
         "system_data": {"eph": "two-body", "refframe": "ICRF", "refsys": "ecliptic"},
     }
     return json.dumps(document)

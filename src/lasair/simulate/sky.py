@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasair.schema.model import Survey
-from lasair.simulate.visits import FIELD_DEG, Fields, offset_position, place_in_field
+from lasair.simulate.visits import Fields, offset_position, place_in_field
 
 #: Classes in the order of their numbers here; the names are those of the truth file.
 CLASSES = (
@@ -139,9 +139,7 @@ def draw_objects(
         Magnitudes by which all stars and nuclei are brighter than usual, for light curves without gaps.
     """
     wanted = {kind: share for kind, share in (shares or SHARES[survey]).items() if kind not in (MOVER, BOGUS)}
-    # transients show for a part of the time, random walks stay below the limit at times: draw more of them
-    per_object = {kind: _alerts_an_object(kind) for kind in wanted}
-    weights = np.array([wanted[kind] / per_object[kind] for kind in wanted])
+    weights = np.array([share / _YIELD[kind] for kind, share in wanted.items()])
     kind = rng.choice(np.array(list(wanted)), n, p=weights / weights.sum())
 
     place = np.full(len(where), (1.0 - deep_share) / max(1, len(where) - deep))
@@ -161,10 +159,11 @@ def draw_objects(
     return _parameters(kind, field, ra, decl, limit, start, end, rng, bright)
 
 
-def _alerts_an_object(kind: int) -> float:
-    if kind in SUPERNOVAE or kind == TDE:
-        return 0.6
-    return {FLARE: 0.1, CV: 0.3, KILONOVA: 0.2, LENS: 0.5, VARIABLE: 0.5, AGN: 0.6, ECLIPSING: 0.4}.get(kind, 0.9)
+#: alerts of one object relative to one that is detected at every visit, as measured on simulated skies
+_YIELD = {
+    RRLYRAE: 0.4, ECLIPSING: 0.48, MIRA: 0.9, CEPHEID: 0.55, VARIABLE: 0.6, AGN: 0.8, SN_IA: 1.1, SN_II: 1.1, SN_IBC: 0.8,
+    SLSN: 0.6, CV: 0.55, FLARE: 0.08, TDE: 0.8, KILONOVA: 0.3, LENS: 1.5,
+}  # fmt: skip
 
 
 def _parameters(
@@ -201,8 +200,9 @@ def _parameters(
 
     amplitude = pick(
         {
-            RRLYRAE: uniform(0.3, 1.2), ECLIPSING: uniform(0.2, 1.0), MIRA: uniform(2.0, 6.0), CEPHEID: uniform(0.4, 1.4),
-            VARIABLE: uniform(0.1, 0.3), AGN: uniform(0.1, 0.3), CV: uniform(3.0, 6.0), FLARE: uniform(0.5, 3.0),
+            RRLYRAE: uniform(0.3, 1.2), ECLIPSING: uniform(0.2, 1.0), MIRA: uniform(2.0, 6.0),
+            CEPHEID: uniform(0.4, 1.4), VARIABLE: uniform(0.1, 0.3), AGN: uniform(0.1, 0.3), CV: uniform(3.0, 6.0),
+            FLARE: uniform(0.5, 3.0),
             LENS: uniform(0.02, 0.6),
         },
         np.nan,
@@ -310,8 +310,3 @@ def make_twins(objects: Objects, pairs: int, rng: np.random.Generator) -> Object
         both.ra[new], both.decl[new], 0.4 / 3600.0 * np.cos(angle), 0.4 / 3600.0 * np.sin(angle)
     )
     return both
-
-
-def field_area_deg2(survey: Survey) -> float:
-    """Area of the square that holds a field [deg^2]."""
-    return FIELD_DEG[survey] ** 2

@@ -133,7 +133,7 @@ def choose_fields(survey: Survey, count: int, mjd: float, rng: np.random.Generat
     weight = np.exp(-np.abs(ecliptic) / 10.0) + 0.2
     weight *= (away < 50.0) & (np.abs(decl) < 45.0) & (np.abs(galactic(ra, decl)[1]) > 12.0)
     chosen = rng.choice(len(ra), count, replace=False, p=weight / weight.sum())
-    names = ("ddf_cosmos", "ddf_m49", "ddf_xmm_lss")
+    names = ("ddf_a", "ddf_b", "ddf_c")
     reason = tuple(
         names[k % len(names)] if k < deep else f"pairs_{'gri'[k % 3]}{'riz'[k % 3]}_33.0" for k in range(count)
     )

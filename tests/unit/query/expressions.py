@@ -7,7 +7,21 @@ from hypothesis import strategies as st
 _NUMBERS = ["g_psfFlux", "r_psfFlux", "i_psfFlux", "ra", "decl", "medianR", "absMag", "nDiaSources", "nSourcesGood"]
 _INTEGERS = ["nDiaSources", "nSourcesGood", "ngSources", "diaObjectId", "htm16", "objects.nPosDiaSources"]
 _TEXTS = ["tns_name", "latestPairColourBands", "objects.tns_name"]
-_CONSTANTS = ["0", "1", "2", "-3", "0.5", "10", "1e3", "1e200", "1e-200", "2147483647", "9223372036854775807", "NULL", "TRUE"]
+_CONSTANTS = [
+    "0",
+    "1",
+    "2",
+    "-3",
+    "0.5",
+    "10",
+    "1e3",
+    "1e200",
+    "1e-200",
+    "2147483647",
+    "9223372036854775807",
+    "NULL",
+    "TRUE",
+]
 _WORDS = ["'g-r'", "'G-R'", "'2026ABC'", "''", "'a'", '"r-i "', "'éclair_50%'", "'a[b'", "'日本語'", "NULL"]
 _PATTERNS = ["'%'", "'%a%'", "'g_r'", "'2026%'", "'_clair%'", "'%!%' ESCAPE '!'", "''", "'%B'"]
 
@@ -38,7 +52,9 @@ def _number(n: st.SearchStrategy[str], b: st.SearchStrategy[str], t: st.SearchSt
     )
 
 
-def _condition(n: st.SearchStrategy[str], b: st.SearchStrategy[str], t: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+def _condition(
+    n: st.SearchStrategy[str], b: st.SearchStrategy[str], t: st.SearchStrategy[str]
+) -> st.SearchStrategy[str]:
     return st.one_of(
         _infix(["=", "<>", "<", "<=", ">", ">=", "<=>"], n, n),
         _infix(["=", "<>", "<", "<=", ">", ">=", "<=>"], t, t),

@@ -21,7 +21,10 @@ def database() -> sqlite3.Connection:
 
 def test_long_queries_are_stopped(database: sqlite3.Connection) -> None:
     started = time.monotonic()
-    with pytest.raises(BadQuery, match=r"filter 'x' took longer than 0\.05 s"), time_limit(database, 0.05, "filter 'x'"):
+    with (
+        pytest.raises(BadQuery, match=r"filter 'x' took longer than 0\.05 s"),
+        time_limit(database, 0.05, "filter 'x'"),
+    ):
         database.execute(_ENDLESS).fetchall()
     assert time.monotonic() - started < 5.0
     # afterwards the connection works as before

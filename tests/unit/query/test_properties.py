@@ -15,12 +15,13 @@ from lasair.query.limits import read_only
 from tests.unit.query import corpus
 from tests.unit.query.expressions import CONDITIONS, EXPRESSIONS
 
-_PIECES = st.sampled_from(
-    """SELECT FROM WHERE ra decl diaObjectId g_psfFlux tns_name objects . , ( ) * + - / % = < > <= >= <> <=> AND OR NOT
-    IN LIKE BETWEEN IS NULL TRUE CASE WHEN THEN ELSE END ORDER BY GROUP HAVING ASC DESC AS 'a' "b" '' 1 2.5 1e3 0 COUNT(
-    POW( IF( SUM( JSON_EXTRACT( CONCAT( mjdnow() /* */ -- # ; @ ? : || && ! ` ' " \\ é \x00 DISTINCT ESCAPE DIV MOD
-    UNKNOWN UNION INTERVAL sherlock_classifications watchlist:1 annotator:x""".split()
-)
+_WORDS = """
+    SELECT FROM WHERE ra decl diaObjectId g_psfFlux tns_name objects . , ( ) * + - / % = < > <= >= <> <=> AND OR NOT
+    IN LIKE BETWEEN IS NULL TRUE CASE WHEN THEN ELSE END ORDER BY GROUP HAVING ASC DESC AS 'a' "b" '' 1 2.5 1e3 0
+    COUNT( POW( IF( SUM( JSON_EXTRACT( CONCAT( mjdnow() /* */ -- # ; @ ? : || && ! ` ' " \\ é \x00 DISTINCT ESCAPE
+    DIV MOD UNKNOWN UNION INTERVAL sherlock_classifications watchlist:1 annotator:x
+"""
+_PIECES = st.sampled_from(_WORDS.split())
 _TEXT = st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=20).map(" ".join))
 
 
@@ -59,12 +60,18 @@ def test_words_keep_their_places(text: str) -> None:
     for one in words:
         written = text[one.start : one.end]
         assert written == one.text or one.kind in ("string", "quoted")
-    gaps = [text[a:b] for a, b in zip([0] + [w.end for w in words], [w.start for w in words] + [len(text)], strict=True)]
+    gaps = [
+        text[a:b] for a, b in zip([0] + [w.end for w in words], [w.start for w in words] + [len(text)], strict=True)
+    ]
     assert all(not gap.strip() for gap in gaps)
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\\"), max_size=30))
+@given(
+    st.text(
+        alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\\"), max_size=30
+    )
+)
 def test_text_in_quotes_reaches_the_engine_as_it_is(database: sqlite3.Connection, value: str) -> None:
     for mark in "'\"":
         written = mark + value.replace(mark, mark * 2) + mark
