@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -78,6 +79,7 @@ class Pipeline:
         arrived_in.refused = [*work.refused, *refused]
         for message in (*work.messages, *(one.message for one in work.refused)):
             arrived_in.at(_place(message)).read += 1
+        arrived_in.closed = self._ledger.closed_filters(arrived_in.now)
         snapshot = read_snapshot(self._definitions)
         arrived_in.quotas = {one.filter_id: self._quota(one) for one in snapshot.filters}
         for batch in decoded:
@@ -158,6 +160,15 @@ class Pipeline:
             yield
         finally:
             self.cpu_s[stage] = self.cpu_s.get(stage, 0.0) + time.process_time() - start
+
+
+def calm_collector() -> None:
+    """Let Python look for cyclic garbage rarely: a batch makes objects by the million and leaves no cycles.
+
+    Called once by a main, after it has imported what it needs; saves a tenth of the CPU time.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _place(message: Message) -> Place:

@@ -81,7 +81,7 @@ def run_chain(workload: Workload, schemas: SchemaSource, folder: Path, *, filter
     from lasair.definitions import edit
     from lasair.definitions.django import connect
     from lasair.ledger.store import Ledger
-    from lasair.pipeline import Pipeline
+    from lasair.pipeline import Pipeline, calm_collector
     from lasair.stores.open import open_stores
     from lasair.work import batches
 
@@ -98,6 +98,7 @@ def run_chain(workload: Workload, schemas: SchemaSource, folder: Path, *, filter
             preload(batch, stores.lightcurves.put)
         pipeline = Pipeline(settings, stores, ledger, schemas, folder / "definitions.db")
         chain = Chain()
+        calm_collector()
         records = batches(workload.messages, most_alerts=BATCH, most_bytes=settings.batch_bytes)
         pipeline.process(next(records))
         for work in records:

@@ -17,7 +17,7 @@ from lasair.cli.state import State, schema_source, schemas_option, state_option
 if TYPE_CHECKING:
     from lasair.ledger.model import Counts
     from lasair.packets.batch import Message, Refused
-    from lasair.pipeline import Pipeline
+    from lasair.pipeline import Pipeline, calm_collector
 
 
 @click.command("run")
@@ -54,7 +54,7 @@ def run_paths(state: State, paths: tuple[Path, ...], schemas: str | None) -> dic
     from lasair import logs
     from lasair.ledger.model import Counts
     from lasair.packets.files import read_messages
-    from lasair.pipeline import Pipeline
+    from lasair.pipeline import Pipeline, calm_collector
     from lasair.work import batches
 
     settings = state.settings
@@ -64,6 +64,7 @@ def run_paths(state: State, paths: tuple[Path, ...], schemas: str | None) -> dic
     touched: set[str] = set()
     with state.ledger() as ledger, state.stores() as stores, _stop_on_signal() as stop:
         pipeline = Pipeline(settings, stores, ledger, schema_source(schemas, absolute, settings), state.definitions)
+        calm_collector()
         started, cpu = time.monotonic(), time.process_time()
         with _progress(absolute, pipeline) as advance:
             records = read_messages(absolute, start=ledger.position)

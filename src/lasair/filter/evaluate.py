@@ -118,6 +118,12 @@ def enter_matches(
             counts = outcome.at(places[whose[j]])
             counts.matched += 1
             counts.over_limit += 1
+        if result.filter.filter_id in outcome.closed:
+            for j in result.alerts.tolist():
+                counts = outcome.at(places[whose[j]])
+                counts.matched += 1
+                counts.over_quota += 1
+            continue
         for j, message in zip(result.alerts.tolist(), forms.messages(result), strict=True):
             outcome.at(places[whose[j]]).matched += 1
             outcome.deliveries.append((message, places[whose[j]]))

@@ -77,6 +77,8 @@ class Outcome:
     decoded: list[tuple[str, int]] = field(default_factory=list)
     #: matches to deliver, with the place of their alert, in the order of delivery
     deliveries: list[tuple[Delivery, Place]] = field(default_factory=list)
+    #: filters that had used up their quota before this batch
+    closed: frozenset[int] = frozenset()
     #: filter id -> most bytes a UTC day, -1 for no limit
     quotas: Mapping[int, int] = field(default_factory=dict)
     #: filter version id -> (filter id, what went wrong)

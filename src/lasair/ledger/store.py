@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import lz4.block
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,11 +32,12 @@ CREATE TABLE IF NOT EXISTS topics (
   topic TEXT PRIMARY KEY, filter_id INTEGER NOT NULL, next_offset INTEGER NOT NULL, bytes INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS messages (
-  topic TEXT NOT NULL, offset INTEGER NOT NULL, at REAL NOT NULL, payload BLOB NOT NULL,
+  topic TEXT NOT NULL, offset INTEGER NOT NULL, at REAL NOT NULL, packed INTEGER NOT NULL, payload BLOB NOT NULL,
   PRIMARY KEY (topic, offset)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS messages_at ON messages (at);
 CREATE TABLE IF NOT EXISTS usage (
-  filter_id INTEGER NOT NULL, day INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (filter_id, day)) WITHOUT ROWID;
+  filter_id INTEGER NOT NULL, day INTEGER NOT NULL, bytes INTEGER NOT NULL, closed INTEGER NOT NULL,
+  PRIMARY KEY (filter_id, day)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dead_letters (
   partition TEXT NOT NULL, offset INTEGER NOT NULL, night INTEGER NOT NULL, arrived REAL NOT NULL, reason TEXT NOT NULL,
   retry INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (partition, offset));
@@ -50,11 +52,19 @@ CREATE TABLE IF NOT EXISTS totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL
 
 _CHUNK = 900  # values in one IN list
 _SECONDS_A_DAY = 86_400.0
+_PACK_FROM_BYTES = 2_000
 
 
 def utc_night(unix_s: float) -> int:
     """UTC date of a time as yyyymmdd."""
     return int(time.strftime("%Y%m%d", time.gmtime(unix_s)))
+
+
+def _pack(payload: bytes) -> tuple[int, bytes]:
+    """(1, compressed) or (0, as it is): whole packets as JSON shrink fivefold, small rows are not worth it."""
+    if len(payload) < _PACK_FROM_BYTES:
+        return 0, payload
+    return 1, lz4.block.compress(payload)
 
 
 class DeadLetter(NamedTuple):
@@ -137,6 +147,11 @@ class Ledger:
                 known += [row[0] for row in self._db.execute(sql, (survey, *some))]
         return np.isin(alert_ids, np.array(known, dtype=np.int64))
 
+    def closed_filters(self, now: float) -> frozenset[int]:
+        """Filters that have used up their quota of this UTC day: their messages need not be made."""
+        rows = self._db.execute("SELECT filter_id FROM usage WHERE day = ? AND closed", (int(now // _SECONDS_A_DAY),))
+        return frozenset(row[0] for row in rows)
+
     # ---- the commit
 
     def commit(self, outcome: Outcome) -> Committed:
@@ -206,7 +221,8 @@ class Ledger:
     def _deliver(self, outcome: Outcome, day: int) -> None:
         if not outcome.deliveries:
             return
-        used = dict(self._db.execute("SELECT filter_id, bytes FROM usage WHERE day = ?", (day,)).fetchall())
+        usage = self._db.execute("SELECT filter_id, bytes, closed FROM usage WHERE day = ?", (day,)).fetchall()
+        used = {row[0]: (row[1], row[2]) for row in usage}
         before = dict(used)
         offsets = {
             row[0]: [row[1], row[2], row[3]]
@@ -223,24 +239,27 @@ class Ledger:
                 counts.already_delivered += 1
                 continue
             size, quota = len(one.payload), outcome.quotas.get(one.filter_id, -1)
-            if 0 <= quota < used.get(one.filter_id, 0) + size:
-                # not delivered: another day's replay may
+            spent, closed = used.get(one.filter_id, (0, 0))
+            if closed or 0 <= quota < spent + size:
+                # The first message that does not fit ends the filter's day; another day's replay may deliver it.
+                used[one.filter_id] = (spent, 1)
                 self._db.execute(
                     "DELETE FROM delivered WHERE version_id = ? AND survey = ? AND alert_id = ?",
                     (one.filter_version_id, one.survey, one.alert_id),
                 )
                 counts.over_quota += 1
                 continue
-            used[one.filter_id] = used.get(one.filter_id, 0) + size
+            used[one.filter_id] = (spent + size, 0)
             topic = offsets.setdefault(one.topic, [one.filter_id, 0, 0])
-            rows.append((one.topic, topic[1], outcome.now, one.payload))
+            rows.append((one.topic, topic[1], outcome.now, *_pack(one.payload)))
             topic[1] += 1
             topic[2] += size
             counts.delivered += 1
-        self._db.executemany("INSERT INTO messages VALUES (?, ?, ?, ?)", rows)
+        self._db.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?)", rows)
         self._db.executemany(
-            "INSERT INTO usage VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET bytes = excluded.bytes",
-            [(name, day, total) for name, total in used.items() if total != before.get(name)],
+            "INSERT INTO usage VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET bytes = excluded.bytes, closed = excluded.closed",
+            [(name, day, *values) for name, values in used.items() if values != before.get(name)],
         )
         self._db.executemany(
             "INSERT INTO topics VALUES (?, ?, ?, ?)"
@@ -336,9 +355,10 @@ class Ledger:
             raise NotFound(
                 f"no stream {topic!r}: a stream begins with its first match; 'lasair stream list' shows those there are"
             )
-        sql = "SELECT offset, at, payload FROM messages WHERE topic = ? AND offset >= ? ORDER BY offset LIMIT ?"
+        sql = "SELECT offset, at, packed, payload FROM messages WHERE topic = ? AND offset >= ? ORDER BY offset LIMIT ?"
         for row in self._db.execute(sql, (topic, start, -1 if limit is None else limit)):
-            yield StreamMessage(*row)
+            offset, at, packed, payload = row
+            yield StreamMessage(offset, at, lz4.block.decompress(payload) if packed else payload)
 
     # ---- dead letters, filters in trouble, fits
 

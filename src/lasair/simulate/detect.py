@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lasair.schema.model import Survey
 from lasair.simulate import lightcurves, orbits, sky
 from lasair.simulate.sky import Objects
-from lasair.simulate.visits import Fields, Visits, offset_position, offsets_from, on_camera
+from lasair.simulate.visits import Fields, Visits, offset_position, offsets_from, on_camera, select
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -217,7 +217,7 @@ def see(plan: Plan) -> Seen:
     wanted_bogus = round(plan.alerts * shares.get(sky.BOGUS, 0.0))
     emitting = plan.visits.emit
     index = np.flatnonzero(emitting)
-    shown = Visits(*(getattr(plan.visits, name)[index] for name in Visits.__dataclass_fields__))
+    shown = select(plan.visits, index)
     elements, movers = orbits.detections(
         plan.survey, plan.fields, shown, wanted_movers, rng, mid_s=15.0 if plan.survey == "lsst" else 0.0
     )

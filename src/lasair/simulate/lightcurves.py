@@ -163,17 +163,20 @@ def _random_walk(part: _Part) -> _Model:
 
 def _bazin(part: _Part) -> Floats:
     """Rise and fall of peak 1 (Bazin et al. 2009, A&A 499, 653); type II holds a plateau of 80 d before it drops."""
-    rise, fall, since = part.rise, part.fall, part.since
-    # time of the maximum of exp(-t/fall) / (1 + exp(-t/rise)) and the value there
-    at = rise * np.log(np.maximum(fall / rise - 1.0, 1e-3))
-    t = since + at
-    exponent = np.clip(-t / rise, -300.0, 300.0)
     plateau = part.kind == sky.SN_II
-    decline = np.where(plateau, np.clip(t, None, 0.0) / fall + np.clip(t, 0.0, None) / (4.0 * fall), t / fall)
-    curve = np.exp(np.clip(-decline, -300.0, 300.0)) / (1.0 + np.exp(exponent))
-    curve = np.where(plateau, curve / (1.0 + np.exp(np.clip((since - 80.0) / 5.0, -300.0, 300.0))), curve)
-    top = np.exp(-at / np.where(plateau, 4.0 * fall, fall)) / (1.0 + np.exp(-at / rise))
+    rise, fall = part.rise, np.where(plateau, 4.0 * part.fall, part.fall)
+    # time of the maximum of exp(-t/fall) / (1 + exp(-t/rise))
+    at = rise * np.log(np.maximum(fall / rise - 1.0, 1e-3))
+    t = part.since + at
+    curve = _gentle_exp(-t / fall) / (1.0 + _gentle_exp(-t / rise))
+    curve = np.where(plateau, curve / (1.0 + _gentle_exp((part.since - 80.0) / 5.0)), curve)
+    top = np.exp(-at / fall) / (1.0 + np.exp(-at / rise))
     return np.asarray(curve / top, np.float64)
+
+
+def _gentle_exp(exponent: Floats) -> Floats:
+    """exp without overflow: years from the peak nothing is left anyway."""
+    return np.asarray(np.exp(np.clip(exponent, -300.0, 300.0)), np.float64)
 
 
 def _host_light(part: _Part) -> Floats:

@@ -120,10 +120,14 @@ def earth(mjd: Floats) -> tuple[Floats, Floats]:
     mean = np.radians(357.528 + 0.9856003 * d)
     lon = np.radians(280.460 + 0.9856474 * d + 1.915 * np.sin(mean) + 0.020 * np.sin(2 * mean))
     distance = 1.00014 - 0.01671 * np.cos(mean) - 0.00014 * np.cos(2 * mean)
-    rate = np.radians(0.9856474) + np.radians(1.915) * np.radians(0.9856003) * np.cos(mean)
+    step = np.radians(0.9856003)
+    rate = np.radians(0.9856474) + step * (np.radians(1.915) * np.cos(mean) + np.radians(0.040) * np.cos(2 * mean))
+    away = step * (0.01671 * np.sin(mean) + 0.00028 * np.sin(2 * mean))
     zero = np.zeros_like(lon)
-    position = -distance[:, None] * np.stack((np.cos(lon), np.sin(lon), zero), axis=1)
-    velocity = -(distance * rate)[:, None] * np.stack((-np.sin(lon), np.cos(lon), zero), axis=1)
+    outward = np.stack((np.cos(lon), np.sin(lon), zero), axis=1)
+    onward = np.stack((-np.sin(lon), np.cos(lon), zero), axis=1)
+    position = -distance[:, None] * outward
+    velocity = -away[:, None] * outward - (distance * rate)[:, None] * onward
     return _equatorial(position), _equatorial(velocity)
 
 

@@ -262,6 +262,6 @@ def offsets_from(
     return east, north
 
 
-def take(visits: Visits, keep: NDArray[Any]) -> Visits:
+def select(visits: Visits, keep: NDArray[Any]) -> Visits:
     """The visits at `keep`, in order."""
     return Visits(*(getattr(visits, name)[keep] for name in Visits.__dataclass_fields__))
