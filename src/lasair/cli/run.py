@@ -17,7 +17,7 @@ from lasair.cli.state import State, schema_source, schemas_option, state_option
 if TYPE_CHECKING:
     from lasair.ledger.model import Counts
     from lasair.packets.batch import Message, Refused
-    from lasair.pipeline import Pipeline, calm_collector
+    from lasair.pipeline import Pipeline
 
 
 @click.command("run")
