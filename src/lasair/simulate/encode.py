@@ -62,7 +62,12 @@ def take(columns: Mapping[str, Column], index: NDArray[np.int64]) -> Columns:
         if isinstance(column, np.ndarray):
             out[name] = column[index]
         elif isinstance(column, Texts):
-            out[name] = Texts(column.values, column.which[index])
+            # only the texts in use: one row of thousands would carry all of them along
+            used, which = np.unique(column.which[index], return_inverse=True)
+            out[name] = Texts(
+                [column.values[k] if k >= 0 else "" for k in used.tolist()],
+                np.where(used < 0, -1, np.arange(len(used)))[which.reshape(-1)],
+            )
         else:
             out[name] = column
     return out

@@ -128,6 +128,7 @@ def deliver(messages: Iterable[SimMessage], rng: np.random.Generator) -> Iterato
     held: dict[str, SimMessage] = {}
     copies: list[tuple[int, SimMessage]] = []
     sent = 0
+    last: SimMessage | None = None
     for message in messages:
         name = message.fault.name if message.fault else ""
         if name == "late" and message.object_id not in held:
@@ -149,5 +150,5 @@ def deliver(messages: Iterable[SimMessage], rng: np.random.Generator) -> Iterato
             for copy in due:
                 yield copy._replace(night=last.night, visit=last.visit)
                 sent += 1
-    yield from (copy for _, copy in copies)
-    yield from held.values()
+    for left in (*(copy for _, copy in copies), *held.values()):
+        yield left if last is None else left._replace(night=last.night, visit=last.visit)

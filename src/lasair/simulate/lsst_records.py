@@ -258,7 +258,7 @@ def ss_columns(found: Detections, movers: MoverDetections, elements: Orbits, nam
     """Columns of ssSource: lengths in au, speeds in au/d."""
     n = found.of_objects
     place = movers.ephemeris
-    lon, lat = ecliptic(place.ra, place.decl)
+    lon, lat = orbits.ecliptic(place.ra, place.decl)
     gal_lon, gal_lat = galactic(place.ra, place.decl)
     east, north = offsets_from(place.ra, place.decl, found.ra[n:], found.decl[n:])
     topo_range = np.linalg.norm(place.topo, axis=1)
@@ -358,12 +358,3 @@ _UNFILLED = [
     "not_normalized_rms",
     "earth_moid",
 ]
-
-
-def ecliptic(ra: Floats, decl: Floats) -> tuple[Floats, Floats]:
-    """Ecliptic longitude and latitude [deg] of equatorial positions [deg], J2000."""
-    a, d = np.radians(ra), np.radians(decl)
-    sin_o, cos_o = np.sin(orbits.OBLIQUITY), np.cos(orbits.OBLIQUITY)
-    lon = np.arctan2(np.sin(a) * np.cos(d) * cos_o + np.sin(d) * sin_o, np.cos(a) * np.cos(d))
-    lat = np.arcsin(np.sin(d) * cos_o - np.cos(d) * sin_o * np.sin(a))
-    return np.degrees(lon) % 360.0, np.degrees(lat)

@@ -30,7 +30,7 @@ _LETTERS = "ABCDEFGHJKLMNOPQRSTUVWXYZ"
 #: designations there are: letters of half-months and of order, 620 cycles, 25 years
 _DESIGNATIONS = 24 * 25 * 620 * 25
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_DRAWN_AT_ONCE = 200_000
+_DRAWN_AT_ONCE = 20_000
 _MAX_DRAWS = 40
 
 
@@ -200,6 +200,31 @@ def draw_orbits(n: int, epoch: float, rng: np.random.Generator) -> Orbits:
     )
 
 
+def aim(orbits: Orbits, where: Fields, rng: np.random.Generator) -> None:
+    """Turn each object along its orbit until it is seen, at its epoch, within some 30 deg of a field's longitude: of
+    objects all round the ecliptic hardly one in a thousand would be in a field."""
+    n = len(orbits)
+    field = rng.integers(0, len(where), n)
+    lon, _ = ecliptic(where.ra, where.decl)
+    direction = np.radians(lon)[field]
+    home, _ = earth(orbits.epoch[:1])
+    # in the plane of the ecliptic: along the line of sight to the circle of radius a
+    x, y = home[0, 0], home[0, 1] * np.cos(OBLIQUITY) + home[0, 2] * np.sin(OBLIQUITY)
+    along = x * np.cos(direction) + y * np.sin(direction)
+    length = -along + np.sqrt(along**2 + orbits.a**2 - x * x - y * y)
+    longitude = np.arctan2(y + length * np.sin(direction), x + length * np.cos(direction))
+    orbits.mean[:] = (longitude - orbits.node - orbits.peri + rng.uniform(-0.5, 0.5, n)) % (2 * np.pi)
+
+
+def ecliptic(ra: Floats, decl: Floats) -> tuple[Floats, Floats]:
+    """Ecliptic longitude and latitude [deg] of equatorial positions [deg], J2000."""
+    a, d = np.radians(ra), np.radians(decl)
+    sin_o, cos_o = np.sin(OBLIQUITY), np.cos(OBLIQUITY)
+    lon = np.arctan2(np.sin(a) * np.cos(d) * cos_o + np.sin(d) * sin_o, np.cos(a) * np.cos(d))
+    lat = np.arcsin(np.sin(d) * cos_o - np.cos(d) * sin_o * np.sin(a))
+    return np.degrees(lon) % 360.0, np.degrees(lat)
+
+
 def detections(
     survey: str, where: Fields, visits: Visits, wanted: int, rng: np.random.Generator, *, mid_s: float
 ) -> tuple[Orbits, MoverDetections]:
@@ -219,6 +244,7 @@ def detections(
     nights = np.unique(visits.day)
     for _ in range(_MAX_DRAWS):
         orbits = draw_orbits(_DRAWN_AT_ONCE, middle, rng)
+        aim(orbits, where, rng)
         # those within reach of a field at the middle of the run: a main-belt object moves 0.25 deg a day
         place = ephemeris(orbits, orbits.epoch)
         reach = 2.5 + 0.15 * (nights[-1] - nights[0]) if survey == "lsst" else 4.5
@@ -241,9 +267,8 @@ def detections(
         # too far from the ecliptic: no use in drawing for ever
         if total >= wanted or total < wanted / (4 * _MAX_DRAWS):
             break
-    return Orbits(**{f.name: np.concatenate([getattr(o, f.name) for o in drawn]) for f in fields(Orbits)}), _joined(
-        found
-    )
+    columns = {one.name: np.concatenate([getattr(part, one.name) for part in drawn]) for one in fields(Orbits)}
+    return Orbits(**columns), _joined(found)
 
 
 def _empty() -> MoverDetections:

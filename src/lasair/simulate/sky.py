@@ -161,8 +161,8 @@ def draw_objects(
 
 #: alerts of one object relative to one that is detected at every visit, as measured on simulated skies
 _YIELD = {
-    RRLYRAE: 0.4, ECLIPSING: 0.48, MIRA: 0.9, CEPHEID: 0.55, VARIABLE: 0.6, AGN: 0.8, SN_IA: 1.1, SN_II: 1.1, SN_IBC: 0.8,
-    SLSN: 0.6, CV: 0.55, FLARE: 0.08, TDE: 0.8, KILONOVA: 0.3, LENS: 1.5,
+    RRLYRAE: 0.4, ECLIPSING: 0.48, MIRA: 0.9, CEPHEID: 0.55, VARIABLE: 0.6, AGN: 0.8,
+    SN_IA: 1.1, SN_II: 1.1, SN_IBC: 0.8, SLSN: 0.6, CV: 0.55, FLARE: 0.08, TDE: 0.8, KILONOVA: 0.3, LENS: 1.5,
 }  # fmt: skip
 
 

@@ -18,9 +18,9 @@ from lasair.simulate.images import Artist, Scenes, point_sources, spoiled_cutout
 def scenes(n: int, **values: Any) -> Scenes:
     """n scenes of a bright source without host or noise, changed as wanted."""
     usual = {
-        "flux": 1e4, "star": 5e3, "seeing": 0.9, "pixel_noise": 0.0, "host_flux": 0.0, "host_east": 0.0, "host_north": 0.0,
-        "host_size": 1.0, "host_ratio": 1.0, "host_angle": 0.0, "ra": 150.0, "decl": 2.0, "x": 1000.5, "y": 2000.5, "lot": 0.5,
-        "angle": 0.0,
+        "flux": 1e4, "star": 5e3, "seeing": 0.9, "pixel_noise": 0.0, "host_flux": 0.0, "host_east": 0.0,
+        "host_north": 0.0, "host_size": 1.0, "host_ratio": 1.0, "host_angle": 0.0, "ra": 150.0, "decl": 2.0,
+        "x": 1000.5, "y": 2000.5, "lot": 0.5, "angle": 0.0,
     }  # fmt: skip
     columns = {name: np.full(n, value, np.float64) for name, value in (usual | values).items() if name != "dipole"}
     columns["dipole"] = np.full(n, bool(values.get("dipole")))
