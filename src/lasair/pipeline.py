@@ -22,6 +22,7 @@ from lasair.ledger.store import Ledger, utc_night
 from lasair.packets.batch import AlertBatch, Message
 from lasair.packets.decode import decode
 from lasair.packets.schemas import SchemaSource
+from lasair.schema.model import INT_MISSING
 from lasair.sky.extinction import DustMap
 from lasair.stores.open import Stores
 from lasair.stores.protocols import Versions
@@ -105,7 +106,9 @@ class Pipeline:
             with self._timed(name):
                 batch = stage(batch)
         fresh = self._fresh(batch)
-        movers = (batch.alerts["is_mover"] == 1) & (not self._settings.filter_movers)
+        # LSST's movers belong to no object, so the setting can pass on only those that have one
+        kept_out = (batch.alerts["object_id"] == INT_MISSING) | (not self._settings.filter_movers)
+        movers = (batch.alerts["is_mover"] == 1) & kept_out
         _count(batch, fresh, movers, outcome)
         outcome.seen[batch.survey] = batch.alerts["alert_id"][fresh]
         stays = ~movers

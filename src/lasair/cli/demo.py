@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,9 +14,17 @@ import click
 from lasair.cli.output import say
 from lasair.cli.state import State, state_option
 
+#: The simulated nights end with the last one.
+_DEMO_NIGHTS = 20
+
+
+def _nights_ago(nights: int) -> int:
+    """A UTC date as yyyymmdd."""
+    return int(time.strftime("%Y%m%d", time.gmtime(time.time() - nights * 86_400)))
+
 
 @click.command("demo")
-@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same sky.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Same seed on the same day, same sky.")
 @click.option("--alerts", "n", type=click.IntRange(1), help="How many alerts (default 40,000).")
 @click.option(
     "--keep-packets", type=click.Path(file_okay=False, path_type=Path), help="Folder to keep the simulated packets in."
@@ -31,10 +40,12 @@ def demo_command(seed: int, n: int | None, keep_packets: Path | None, state: Sta
     from lasair.cli.run import print_summary, run_paths
     from lasair.cli.simulate import write_with_progress
 
-    folder = keep_packets or Path(tempfile.mkdtemp(prefix="lasair-demo-"))
+    state.create()
+    # beside the state, which has room for gigabytes; a temporary folder may live in memory
+    folder = keep_packets or Path(tempfile.mkdtemp(prefix="demo-packets-", dir=state.path))
     try:
         say("1/3 drawing a sky and its alert packets")
-        write_with_progress("demo", folder, seed, n)
+        write_with_progress("demo", folder, seed, n, first_night=_nights_ago(_DEMO_NIGHTS))
         with state.writing():
             say(f"2/3 activating {add_examples(state)} example filters")
             say("3/3 running the chain: decode, cutouts, light curves, features, filters, streams, database")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from lasair.cli.output import say
 
+#: Those of lasair.simulate.profiles (a test holds them equal), named here so that --help needs no simulator.
 PROFILES = ("demo", "test", "ztf-night", "lsst-visit", "lsst-deep", "lsst-year", "w-ztf", "lsst-mix")
 
 
@@ -18,15 +20,19 @@ PROFILES = ("demo", "test", "ztf-night", "lsst-visit", "lsst-deep", "lsst-year",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same bytes.")
 @click.option("--alerts", "n", type=click.IntRange(1), help="How many alerts (default: the profile's own number).")
-def simulate_command(profile: str, output: Path, seed: int, n: int | None) -> None:
+@click.option(
+    "--first-night", type=int, metavar="YYYYMMDD", help="UTC date to begin with (default: fixed, for equal bytes)."
+)
+def simulate_command(profile: str, output: Path, seed: int, n: int | None, first_night: int | None) -> None:
     """Write the packets of PROFILE to a folder, with schemas, truth.csv and faults.csv beside them."""
-    summary = write_with_progress(profile, output, seed, n)
+    more = {} if first_night is None else {"first_night": first_night}
+    summary = write_with_progress(profile, output, seed, n, **more)
     say(str(summary))
     click.echo(f"lasair run {output}")
 
 
-def write_with_progress(profile: str, output: Path, seed: int, n: int | None = None) -> object:
-    """Simulate with a progress bar when on a terminal; the simulator's summary."""
+def write_with_progress(profile: str, output: Path, seed: int, n: int | None = None, **options: Any) -> object:
+    """Simulate with a progress bar when on a terminal; the simulator's summary. `options` are those of `write`."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -34,9 +40,11 @@ def write_with_progress(profile: str, output: Path, seed: int, n: int | None = N
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        return write(profile, output, seed=seed, n=n)
+        return write(profile, output, seed=seed, n=n, **options)
     with Progress(console=console) as bar:
         task = bar.add_task(f"simulating {profile}", total=None)
-        return write(
-            profile, output, seed=seed, n=n, progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        return write(profile, output, seed=seed, n=n, progress=advance, **options)

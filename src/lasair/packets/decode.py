@@ -208,6 +208,8 @@ def walk_places(wanted: Plan, tables: Sequence[Table], place: NDArray[np.int64])
             rows = bigger
         else:
             break
+    # ops are numbered within their own table, so that a reason names the right field
+    status[:, 1] -= starts[program]
     return Walked(alerts, rows[: used * size].view(wanted.row_dtype), offsets, trigger, cutouts, counts, status)
 
 
