@@ -24,7 +24,7 @@ _MAG_PER_FRACTION = 2.5 / np.log(10.0)
 _FIVE_SIGMA = 5.0
 
 _UNITS = {"mjd_tai": "d", "flux_nJy": "nJy", "flux_err_nJy": "nJy", "mag": "mag", "mag_err": "mag", "limit_mag": "mag"}
-_COLOURS = {"u": "#56b4e9", "g": "#008060", "r": "#d55e00", "i": "#9a5300", "z": "#6c1f55", "y": "#000000"}
+_COLOURS = {"u": "#56b4e9", "g": "#009e73", "r": "#d55e00", "i": "#cc79a7", "z": "#0072b2", "y": "#000000"}
 
 
 def flux_to_mag(flux: NDArray[np.float64], err: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
