@@ -57,7 +57,7 @@ def test_order_and_repetition_do_not_matter(night: Path, tmp_path: Path) -> None
         assert again[what] == once[what], what
     for name in ("set_aside", "stored", "movers", "filtered"):
         assert again["total"][name] == once["total"][name], name
-    # of two copies of one alert with different history the first to come is evaluated, so streams may differ in those only
+    # of two copies of one alert the first to come is evaluated, and copies may differ in history: streams in those only
     copies = once["total"]["duplicate"]
     assert set(again["streams"]) == set(once["streams"])
     for topic, messages in once["streams"].items():
