@@ -12,12 +12,18 @@ import numpy as np
 from lasair.bench.workloads import BATCH, Workload, fixed_batches
 from lasair.config import Settings
 from lasair.definitions.filter_file import FilterFile
+from lasair.filter.evaluate import OBJECTS, feature_stage
 from lasair.packets.batch import AlertBatch
+from lasair.packets.ids import object_names
 from lasair.packets.schemas import SchemaSource
-from lasair.schema.model import Survey
+from lasair.schema.model import Survey, object_key
+from lasair.stores.open import Stores, open_stores
+from lasair.stores.protocols import Versions
 
 #: Rows of each light curve that stands beside those of the workload.
 _FILL_ROWS = 30
+#: ZTF has that many object names.
+_ZTF_NAMES = 100 * 26**7
 
 
 @dataclass
@@ -47,18 +53,26 @@ def preload(batch: AlertBatch, put: Callable[..., object]) -> None:
     put(batch.survey, ids, batch.rows[keep], offsets, batch.alerts["mjd_tai"] - 1.0, np.zeros(len(batch), np.int64))
 
 
-def fill(batch: AlertBatch, put: Callable[..., object], objects: int) -> None:
-    """Store light curves of 30 rows for that many more objects, made of the batch's rows under new ids."""
+def fill(batch: AlertBatch, stores: Stores, objects: int) -> None:
+    """Store that many more objects with light curves of 30 rows, made of the batch's under new ids."""
+    if not objects:
+        return
     chance = np.random.default_rng(1)
+    known = feature_stage(None)(batch).tables[OBJECTS]
+    key, highest = object_key(batch.survey), 2**62 if batch.survey == "lsst" else _ZTF_NAMES
     chunk = 5_000
     for start in range(0, objects, chunk):
         n = min(chunk, objects - start)
-        ids = chance.integers(1, 2**62, n)
+        ids = chance.integers(1, highest, n)
         pick = np.sort(chance.integers(0, len(batch.rows), (n, _FILL_ROWS)), axis=1)
         rows = batch.rows[pick.ravel()]
         rows["source_id"] = chance.integers(1, 2**62, len(rows))
         offsets = np.arange(n + 1, dtype=np.int64) * _FILL_ROWS
-        put(batch.survey, ids, rows, offsets, np.full(n, 60000.0), np.zeros(n, np.int64))
+        old, none = np.full(n, 60000.0), np.zeros(n, np.int64)
+        stores.lightcurves.put(batch.survey, ids, rows, offsets, old, none)
+        columns = {name: values[chance.integers(0, len(batch), n)] for name, values in known.items()}
+        columns[key] = object_names(batch.survey, ids)
+        stores.objects.put(batch.survey, OBJECTS, columns, Versions(old, none, none))
 
 
 def different_filters(survey: Survey, n: int) -> list[FilterFile]:
@@ -82,7 +96,6 @@ def run_chain(workload: Workload, schemas: SchemaSource, folder: Path, *, filter
     from lasair.definitions.django import connect
     from lasair.ledger.store import Ledger
     from lasair.pipeline import Pipeline, calm_collector
-    from lasair.stores.open import open_stores
     from lasair.work import batches
 
     settings = Settings(durable=False, filter_byte_quota=-1)
@@ -94,7 +107,7 @@ def run_chain(workload: Workload, schemas: SchemaSource, folder: Path, *, filter
     try:
         for number, batch in enumerate(fixed_batches(workload.messages, schemas)):
             if number == 0:
-                fill(batch, stores.lightcurves.put, objects)
+                fill(batch, stores, objects)
             preload(batch, stores.lightcurves.put)
         pipeline = Pipeline(settings, stores, ledger, schemas, folder / "definitions.db")
         chain = Chain()
