@@ -138,8 +138,10 @@ def _progress(paths: tuple[Path, ...], pipeline: Pipeline) -> Iterator[Any]:
         def advance(size: int, counts: Counts) -> None:
             rate = counts.read / max(time.monotonic() - started, 1e-9)
             spent = sum(pipeline.cpu_s.values()) or 1.0
-            split = " ".join(f"{name} {100 * cpu / spent:.0f}%" for name, cpu in pipeline.cpu_s.items())
-            bar.update(task, advance=size, description=f"{counts.read:,} alerts, {rate:,.0f}/s [{split}]")
+            split = " ".join(
+                f"{name} {100 * cpu / spent:.0f}%" for name, cpu in pipeline.cpu_s.items() if cpu > 0.01 * spent
+            )
+            bar.update(task, advance=size, description=f"{counts.read:,} alerts, {rate:,.0f}/s: {split}")
 
         yield advance
         bar.update(task, completed=max(total, 1))
