@@ -76,7 +76,7 @@ def test_movers_can_be_passed_on(night: Path, tmp_path: Path) -> None:
 
 
 def test_empty_input_is_no_trouble(tmp_path: Path) -> None:
-    found = run(tmp_path, [], batch=10)
+    found = run(tmp_path / "none", [], batch=10)
     assert found["total"] == {}
     late = Message(b"", "p", 0, time.time())
     assert run(tmp_path / "one", [late], batch=10)["total"]["set_aside"] == 1

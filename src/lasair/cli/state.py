@@ -132,9 +132,9 @@ schemas_option = click.option(
 
 def schema_source(named: str | None, paths: tuple[Path, ...], settings: Settings | None = None) -> SchemaSource:
     """Where packet schemas come from: ``--schemas``, else schemas/ folders near the paths, the cache, the registry."""
-    from lasair.packets.schemas import DEFAULT_REGISTRY, SchemaSource, default_cache
+    from lasair.packets.schemas import DEFAULT_REGISTRY, SchemaSource, default_cache, folders_near
 
-    folders = [] if named else sorted({folder for path in paths for folder in _schema_folders(path)})
+    folders = [] if named else folders_near(paths)
     registry = settings.schema_registry if settings else DEFAULT_REGISTRY
     if named and named.startswith(("http://", "https://")):
         registry = named
@@ -144,10 +144,3 @@ def schema_source(named: str | None, paths: tuple[Path, ...], settings: Settings
             raise NotFound(f"--schemas: no folder {named}; give a folder of .avsc files or the URL of a registry")
     timeout = settings.registry_timeout_s if settings else 5.0
     return SchemaSource(folders=folders, cache=default_cache(), registry=registry, timeout_s=timeout)
-
-
-def _schema_folders(path: Path) -> Iterator[Path]:
-    home = (path if path.is_dir() else path.parent).absolute()
-    # beside the packets, one folder up, and one folder down
-    near = (home / "schemas", home.parent / "schemas", *home.glob("*/schemas"))
-    yield from (folder for folder in near if folder.is_dir())

@@ -10,8 +10,8 @@ from typing import Any
 from lasair.errors import BadPacket
 from lasair.packets.batch import AlertBatch, Message
 from lasair.packets.decode import decode
-from lasair.packets.files import packet_files, read_messages
-from lasair.packets.schemas import DEFAULT_REGISTRY, SchemaSource, default_cache
+from lasair.packets.files import read_messages
+from lasair.packets.schemas import DEFAULT_REGISTRY, SchemaSource, default_cache, folders_near
 from lasair.schema.model import Survey
 
 _CUTOUTS = ("cutoutDifference", "cutoutScience", "cutoutTemplate")
@@ -73,10 +73,7 @@ def _source(paths: list[Path], schemas: SchemaSource | Path | str | None) -> Sch
         return schemas
     if schemas is not None:
         return SchemaSource([schemas])
-    near = {folder / "schemas" for path in paths for folder in (path, *path.parents[:2])}
-    near |= {path.parent / "schemas" for file in packet_files(paths) for path in (file, file.parent)}
-    folders = sorted(folder for folder in near if folder.is_dir())
-    return SchemaSource(folders, cache=default_cache(), registry=DEFAULT_REGISTRY)
+    return SchemaSource(folders_near(paths), cache=default_cache(), registry=DEFAULT_REGISTRY)
 
 
 def record(batch: AlertBatch, i: int, *, cutouts: bool = False) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,15 @@ _MAX_REPLY = 8_000_000
 def default_cache() -> Path:
     """Folder of schemas fetched from registries (``$XDG_CACHE_HOME/lasair/schemas``)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lasair" / "schemas"
+
+
+def folders_near(paths: Iterable[Path]) -> list[Path]:
+    """Folders named ``schemas`` beside the packets in `paths`, one folder up, or one folder down."""
+    found = set()
+    for path in paths:
+        home = (path if path.is_dir() else path.parent).absolute()
+        found |= {home / "schemas", home.parent / "schemas", *home.glob("*/schemas")}
+    return sorted(folder for folder in found if folder.is_dir())
 
 
 def version_of(schema_id: int) -> str:
