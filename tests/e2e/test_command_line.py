@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lasair.simulate.write import write
 
 from lasair.cli.inspect import NAMES
 from lasair.show.lightcurve import LIGHTCURVE_COLUMNS
+from lasair.simulate.write import write
 
 FILTER = """
 name = "Bright"

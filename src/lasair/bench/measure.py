@@ -181,5 +181,7 @@ def _features(workload: Workload, schemas: SchemaSource, bbb: bool) -> tuple[int
             context = Context.unknown(len(batch))
             context.sherlock_class[:] = "SN"
             context.ebv[:] = 0.0
+            if not bbb_s:
+                fit_bbb(batch.select(np.arange(min(len(batch), 20))), Context.unknown(min(len(batch), 20)))
             bbb_s += cpu_of(lambda batch=batch, context=context: fit_bbb(batch, context), repeat=1)  # type: ignore[misc]
     return alerts, rows, features_s, bbb_s
