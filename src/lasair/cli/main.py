@@ -101,6 +101,13 @@ def main(argv: list[str] | None = None) -> None:
         # the reader (head, less) has gone: nothing more to say, also not at interpreter exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OverflowError:
+        click.echo("lasair: a number is too large: ids, offsets and limits have at most 63 bits", err=True)
+        sys.exit(2)
+    except OSError as err:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"lasair: {err.filename or 'the output'}: {err.strerror or err}", err=True)
+        sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)
 
 
