@@ -35,7 +35,11 @@ def _colour(
     out = np.full((2, n), np.nan)
     for i in range(n):
         g = r = -1
-        for j in range(offsets[i + 1] - 1, offsets[i] - 1, -1):
+        first, end = offsets[i], offsets[i + 1]
+        # by night, then by time: in some packets the two disagree
+        order = np.argsort(night[first:end], kind="mergesort")
+        for k in range(end - first - 1, -1, -1):
+            j = first + order[k]
             if sign[j] <= 0 or band[j] < 0 or not math.isfinite(mag[j]):
                 continue
             # going back, an earlier night drops what only one band of the later night had
