@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -207,6 +208,41 @@ def test_filter_life(lasair: Lasair, tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("latest_psfFlux <", "latest_psfFlx <"))
     done = lasair.run("filter", "add", file)
     assert done.returncode == 1 and "latest_psfFlux" in done.stderr
+
+
+def test_filter_show_has_words_for_what_is_missing(lasair: Lasair, tmp_path: Path) -> None:
+    file = tmp_path / "all.toml"
+    file.write_text('name = "Every \'one\'"\nsurvey = "ztf"\nselect = "objectId"\norder_by = "objectId"\n')
+    added = lasair("filter", "add", file)
+    # the command it names can be copied
+    name = shlex.split(added.partition("lasair filter activate ")[2])
+    assert name == ["Every 'one'"]
+    shown = lasair("filter", "show", *name)
+    lines = dict(line.split(maxsplit=1) for line in shown.splitlines())
+    assert {lines[key] for key in ("active", "byte_quota", "description")} == {"-"}
+    assert lines["public"] == "no"
+    assert shown.splitlines()[-1] == "version 1: SELECT objectId FROM objects ORDER BY objectId"
+    assert "None" not in shown
+    assert lasair.json("filter", "show", *name, "--format", "json")["active"] is None
+
+
+def test_a_wrong_filter_file_does_not_stop_the_others(lasair: Lasair, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a.toml", "b.toml", "c.toml")]
+    for file in files:
+        file.write_text(FILTER.replace("Bright", file.stem))
+    files[1].write_text("name = ")
+    done = lasair.run("filter", "add", *files)
+    assert done.returncode == 1
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["a", "c"]
+    assert "b.toml" in done.stderr and "not TOML" in done.stderr
+
+
+def test_huge_limits(lasair: Lasair) -> None:
+    question = ("query", "diaObjectId", "objects")
+    every = lasair.csv(*question, "--limit", "100000")
+    for limit in (2**31, 2**63 - 2):
+        assert lasair.csv(*question, "--limit", str(limit)) == every
+    assert lasair.csv(*question, "--limit", str(2**40), "--offset", str(2**63 - 1)) == []
 
 
 def test_only_one_writer(lasair: Lasair, packets: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lasair.cli.output import print_json, say
+from lasair.cli.parameters import ALERTS_MAX, OutputFile, Whole
 from lasair.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def _one(name: str, alerts: int | None, filters: int, data: Path | None, objects
     type=click.Choice(WORKLOADS),
     help="Only these (default: all that can be run).",
 )
-@click.option("--alerts", type=click.IntRange(1000), help="Packets in each simulated workload.")
-@click.option("--filters", type=click.IntRange(0, 100), default=100, show_default=True, help="Active filters.")
+@click.option("--alerts", type=Whole(1000, ALERTS_MAX), help="Packets in each simulated workload.")
+@click.option("--filters", type=Whole(0, 100), default=100, show_default=True, help="Active filters.")
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -44,12 +45,12 @@ def _one(name: str, alerts: int | None, filters: int, data: Path | None, objects
 )
 @click.option(
     "--objects",
-    type=click.IntRange(0),
+    type=Whole(0, 100 * ALERTS_MAX),
     default=0,
     help="Objects of 30 rows each to store first, to see that the cost stays flat.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Also write the JSON to a file.")
+@click.option("--output", type=OutputFile(), help="Also write the JSON to a file.")
 def bench_command(
     names: tuple[str, ...],
     alerts: int | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import click
 
 from lasair.cli.output import format_option, print_json, print_rows, say
 from lasair.cli.state import State, state_option
-from lasair.errors import BadDefinition, LasairError
+from lasair.errors import BadDefinition, LasairError, NotFound, StoreUnavailable
 
 
 @click.group("filter")
@@ -47,22 +48,44 @@ def add_folder(state: State, folder: Path) -> int:
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--activate", "at_once", is_flag=True, help="Activate them at once.")
 @state_option
-def add_command(files: tuple[Path, ...], at_once: bool, state: State) -> None:
-    """Add filters from FILES; a changed file becomes a new version of its filter."""
+def add_command(files: tuple[Path, ...], at_once: bool, state: State) -> int:
+    """Add filters from FILES; a changed file becomes a new version of its filter.
+
+    A wrong file is named and the others are added; exit code 1 then.
+    """
     from lasair.definitions import edit
     from lasair.definitions.django import connect
     from lasair.definitions.filter_file import read_filter_file
 
     state.create()
     connect(state.definitions)
+    wrong = 0
     for file in files:
-        one = edit.add_filter(read_filter_file(file))
-        if at_once:
-            one = edit.activate(one.name)
+        try:
+            one = edit.add_filter(read_filter_file(file))
+            if at_once:
+                one = edit.activate(one.name)
+        except (BadDefinition, NotFound) as err:
+            say(f"{file}: {err}" if str(file) not in str(err) else str(err))
+            wrong += 1
+            continue
         click.echo(
             f"{one.name}: version {one.number}"
-            + (", active" if at_once else f"; activate it with: lasair filter activate {one.name!r}")
+            + (", active" if at_once else f"; activate it with: lasair filter activate {shlex.quote(one.name)}")
         )
+    return 1 if wrong else 0
+
+
+def _open_definitions(state: State, name: str | None = None) -> bool:
+    """Open the definitions that exist; False when none were ever made. NotFound when the filter `name` is wanted."""
+    from lasair.definitions.django import connect
+
+    if state.definitions.is_file():
+        connect(state.definitions)
+        return True
+    if name is not None or not state.path.is_dir():
+        raise NotFound(f"no filters in {state.path}: add some with 'lasair filter add FILE', or name another --state")
+    return False
 
 
 @filter_command.command("list")
@@ -71,11 +94,9 @@ def add_command(files: tuple[Path, ...], at_once: bool, state: State) -> None:
 def list_command(form: Any, state: State) -> None:
     """List filters with their version, state and topic."""
     from lasair.definitions import edit
-    from lasair.definitions.django import connect
 
-    state.create()
-    connect(state.definitions)
-    rows = [(one.name, one.survey, one.number, one.active_number, one.output, one.topic) for one in edit.list_filters()]
+    there = edit.list_filters() if _open_definitions(state) else []
+    rows = [(one.name, one.survey, one.number, one.active_number, one.output, one.topic) for one in there]
     print_rows(("name", "survey", "version", "active", "output", "topic"), rows, form)
 
 
@@ -83,31 +104,43 @@ def list_command(form: Any, state: State) -> None:
 @click.argument("name")
 @format_option("table", "json")
 @state_option
-def show_command(name: str, form: Any, state: State) -> None:
+def show_command(name: str, form: Any, state: State) -> int:
     """Show a filter: its versions, what it selects, its stream, and why it fails when it does."""
     from lasair.definitions import edit
-    from lasair.definitions.django import connect
 
-    state.create()
-    connect(state.definitions)
-    facts = edit.show(name)
-    troubles, delivered = [], 0
+    _open_definitions(state, name)
+    facts = {**edit.show(name), "delivered": 0, "errors": []}
+    unreadable = None
     if (state.path / "ledger.db").is_file():
-        with state.ledger() as ledger:
-            troubles = [one._asdict() for one in ledger.filter_troubles() if one.filter_id == facts["filter_id"]]
-            delivered = sum(one.messages for one in ledger.topics() if one.topic == facts["topic"])
-    facts = {**facts, "delivered": delivered, "errors": troubles}
+        try:
+            with state.ledger() as ledger:
+                facts["errors"] = [
+                    one._asdict() for one in ledger.filter_troubles() if one.filter_id == facts["filter_id"]
+                ]
+                facts["delivered"] = sum(one.messages for one in ledger.topics() if one.topic == facts["topic"])
+        except StoreUnavailable as err:
+            unreadable = err
+            facts |= {"delivered": None, "errors": None}
     if form == "json":
         print_json(facts)
-        return
+    else:
+        _print_filter(facts)
+    if unreadable:
+        say(f"lasair: {unreadable}")
+    return 1 if unreadable else 0
+
+
+def _print_filter(facts: dict[str, Any]) -> None:
     for key, value in facts.items():
         if key not in ("versions", "errors"):
-            click.echo(f"{key:<14} {value}")
+            shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+            click.echo(f"{key:<14} {'-' if shown in (None, '') else shown}")
     for version in facts["versions"]:
-        click.echo(
-            f"version {version['number']}: SELECT {version['select']} FROM {version['tables']} WHERE {version['where']}"
-        )
-    for one in troubles:
+        clauses = [f"SELECT {version['select']}", f"FROM {version['tables']}"]
+        clauses += [f"WHERE {version['where']}"] if version["where"] else []
+        clauses += [f"ORDER BY {version['order_by']}"] if version["order_by"] else []
+        click.echo(f"version {version['number']}: " + " ".join(clauses))
+    for one in facts["errors"] or ():
         first = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(one["first_at"]))
         click.echo(f"fails since {first}, in {one['batches']} batches: {one['message']}")
 
@@ -118,10 +151,8 @@ def show_command(name: str, form: Any, state: State) -> None:
 def activate_command(name: str, state: State) -> None:
     """Run the newest version of a filter on every alert from the next batch on."""
     from lasair.definitions import edit
-    from lasair.definitions.django import connect
 
-    state.create()
-    connect(state.definitions)
+    _open_definitions(state, name)
     one = edit.activate(name)
     click.echo(f"{one.name}: version {one.number} is active; read it with: lasair stream read {one.topic}")
 
@@ -132,10 +163,8 @@ def activate_command(name: str, state: State) -> None:
 def stop_command(name: str, state: State) -> None:
     """Stop a filter; its stream stays readable."""
     from lasair.definitions import edit
-    from lasair.definitions.django import connect
 
-    state.create()
-    connect(state.definitions)
+    _open_definitions(state, name)
     click.echo(f"{edit.stop(name).name}: stopped")
 
 

@@ -57,6 +57,8 @@ def _rows(paths: tuple[Path, ...], source: Any) -> Iterator[tuple[Any, ...]]:
         good += len(rows)
         yield from (row for _, row in sorted(rows, key=lambda one: one[0]))
     say(f"{good} alerts decoded, {bad} packets refused")
+    if not good and not bad:
+        say("nothing to read: in folders, files named *.avro and *.bin are")
 
 
 def _batch_rows(batch: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:

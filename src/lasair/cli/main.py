@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from lasair.cli.parameters import Text
 from lasair.errors import LasairError
 
 #: command -> (module under lasair.cli, help line); the command's object has the same name with _ for -
@@ -21,6 +22,7 @@ COMMANDS = {
     "lightcurve": ("objects", "Print or plot the light curve of an object."),
     "cutout": ("objects", "Save an image of an alert."),
     "cone": ("objects", "List objects near a position, nearest first."),
+    "sherlock": ("sherlock", "Say what lies at a position and what an alert there probably is; serve it; compare."),
     "filter": ("filters", "Add, list, show, activate and stop filters."),
     "stream": ("streams", "List and read the streams of active filters."),
     "ledger": ("books", "Print what came in and what became of it; fails when it does not close."),
@@ -69,7 +71,7 @@ class LazyGroup(click.Group):
     epilog="Exit codes: 0 good, 1 the work failed, 2 wrong usage. Everything is kept in one state folder: --state, "
     "else the variable LASAIR_STATE, else ./state.",
 )
-@click.option("--state", metavar="DIR", help="State folder (default: LASAIR_STATE, else ./state).")
+@click.option("--state", type=Text(), metavar="DIR", help="State folder (default: LASAIR_STATE, else ./state).")
 @click.version_option(package_name="lasair-broker", prog_name="lasair")
 @click.pass_context
 def cli(ctx: click.Context, state: str | None) -> None:
@@ -104,6 +106,9 @@ def main(argv: list[str] | None = None) -> None:
     except OverflowError:
         click.echo("lasair: a number is too large: ids, offsets and limits have at most 63 bits", err=True)
         sys.exit(2)
+    except MemoryError:
+        click.echo("lasair: there is not enough memory: ask for less, or set a smaller batch_alerts", err=True)
+        sys.exit(1)
     except OSError as err:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         click.echo(f"lasair: {err.filename or 'the output'}: {err.strerror or err}", err=True)

@@ -6,13 +6,18 @@ import csv
 import io
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
 from lasair.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from lasair.query.tree import Kind
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,9 +57,17 @@ def _short(value: Any) -> str:
 
 
 def print_rows(
-    names: Sequence[str], rows: Iterable[Sequence[Any]], form: Format, *, output: Path | None = None
+    names: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    form: Format,
+    *,
+    output: Path | None = None,
+    kinds: Sequence[Kind] | None = None,
 ) -> None:
-    """Print rows, or write them to `output`. Parquet is binary: without `output` it goes to stdout as bytes."""
+    """Print rows, or write them to `output`. Parquet is binary: without `output` it goes to stdout as bytes.
+
+    `kinds` are the types of the columns, which Parquet needs: they do not depend on the rows.
+    """
     if form == "csv":
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -67,7 +80,8 @@ def print_rows(
         records = [{name: plain(value) for name, value in zip(names, row, strict=True)} for row in rows]
         _emit(orjson.dumps(records, option=orjson.OPT_INDENT_2) + b"\n", output)
     elif form == "parquet":
-        _emit(_parquet(names, rows), output)
+        assert kinds is not None
+        _emit(_parquet(names, kinds, rows), output)
     else:
         _emit(_table(names, list(rows)).encode(), output)
 
@@ -90,14 +104,27 @@ def _emit(data: bytes, output: Path | None) -> None:
         raise StoreUnavailable(f"cannot write {output}: {err.strerror}") from err
 
 
-def _parquet(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+def _parquet(names: Sequence[str], kinds: Sequence[Kind], rows: Iterable[Sequence[Any]]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    types = {
+        "int": pa.int64(),
+        "double": pa.float64(),
+        "bool": pa.bool_(),
+        "text": pa.string(),
+        "time": pa.timestamp("us", "UTC"),
+        "json": pa.string(),
+        "null": pa.null(),
+    }
+    readers: dict[Kind, Callable[[Any], Any]] = {"bool": bool, "time": datetime.fromisoformat}
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    table = pa.table(
-        {name: pa.array([plain(value) for value in column]) for name, column in zip(names, columns, strict=True)}
-    )
+    arrays = {}
+    for name, kind, column in zip(names, kinds, columns, strict=True):
+        read = readers.get(kind, plain)
+        values = [None if plain(value) is None else read(value) for value in column]
+        arrays[name] = pa.array(values, types[kind])
+    table = pa.table(arrays)
     sink = io.BytesIO()
     pq.write_table(table, sink)
     return sink.getvalue()
@@ -129,3 +156,15 @@ def format_option(*choices: str, default: str = "table") -> Callable[[F], F]:
 def say(text: str) -> None:
     """A remark for a person, on stderr, so that it never mixes with rows."""
     click.echo(text, err=True)
+
+
+@contextmanager
+def progress_bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal's standard error, nothing elsewhere; gives a function that is told of work done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.advance(task, done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import click
 
 from lasair.cli.output import format_option, print_rows, say
+from lasair.cli.parameters import INT64_MAX, OutputFile, Whole
 from lasair.cli.state import State, state_option
 from lasair.errors import BadQuery, LasairError
 
@@ -28,15 +30,13 @@ def pointed(err: BadQuery, text: str) -> str:
 @click.argument("tables", metavar="FROM")
 @click.argument("where", default="")
 @click.option("--order-by", default="", help="Expressions to sort by, for instance 'ra DESC'.")
-@click.option("--limit", type=click.IntRange(0), default=1000, show_default=True, help="Most rows.")
-@click.option("--offset", type=click.IntRange(0), default=0, help="Rows to leave out first.")
+@click.option("--limit", type=Whole(0, INT64_MAX - 1), default=1000, show_default=True, help="Most rows.")
+@click.option("--offset", type=Whole(), default=0, help="Rows to leave out first.")
 @click.option(
     "--survey", type=click.Choice(["lsst", "ztf"]), help="Whose objects; inferred from the columns when not given."
 )
 @format_option("table", "csv", "json", "parquet")
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write instead of the terminal."
-)
+@click.option("-o", "--output", type=OutputFile(), help="File to write instead of the terminal.")
 @state_option
 def query_command(
     select: str,
@@ -59,23 +59,25 @@ def query_command(
     from lasair.query.compile import compile_query, infer_survey
     from lasair.times import unix_to_mjd_tai
 
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise click.UsageError("Parquet is not for a terminal: name a file with -o")
     state.must_exist()
     texts = {"select": select, "tables": tables, "where": where, "order by": order_by}
     try:
-        whose = survey or infer_survey(select, tables, where)
+        whose = survey or infer_survey(select, tables, where, order_by)
         # one row more than asked tells whether there is more
         compiled = compile_query(
             select, tables, where, survey=whose, mode="stored", order_by=order_by, limit=limit + 1, offset=offset
         )
     except BadQuery as err:
         raise LasairError(pointed(err, texts.get(err.part, ""))) from err
-    with state.stores() as stores:
+    with state.some_stores() as stores:
         result = stores.objects.query(
             compiled.sqlite.sql,
             compiled.sqlite.bind(unix_to_mjd_tai(time.time())),
             time_limit_s=state.settings.query_time_limit_s,
             row_limit=limit,
         )
-    print_rows(compiled.columns, result.rows, form, output=output)
+    print_rows(compiled.columns, result.rows, form, output=output, kinds=compiled.kinds)
     if result.truncated:
         say(f"truncated: there are more than {limit} rows; raise --limit or use --offset")

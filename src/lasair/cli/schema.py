@@ -7,8 +7,13 @@ from typing import Any
 
 import click
 
-from lasair.cli.output import format_option, print_rows
-from lasair.errors import NotFound
+from lasair.cli.output import format_option, print_rows, say
+from lasair.cli.parameters import OutputFolder, Text, Whole
+from lasair.cli.state import State, state_option
+from lasair.errors import LasairError, NotFound
+
+#: Ids are four bytes in a message.
+SCHEMA_ID_MAX = 2**32 - 1
 
 
 @click.group("schema")
@@ -42,20 +47,29 @@ def show_command(table: str | None, survey: Any, form: Any) -> None:
 
 
 @schema_command.command("fetch")
-@click.argument("schema_ids", nargs=-1, type=int, required=True)
-@click.option("--registry", metavar="URL", help="Schema registry (default: Rubin's).")
-@click.option(
-    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to (default: the cache)."
-)
-def fetch_command(schema_ids: tuple[int, ...], registry: str | None, output: Path | None) -> None:
-    """Fetch LSST packet schemas by id (1101 is version 11.1) from the registry into the cache or a folder."""
-    from lasair.config import Settings
+@click.argument("schema_ids", nargs=-1, type=Whole(1, SCHEMA_ID_MAX), required=True)
+@click.option("--registry", type=Text(), metavar="URL", help="Schema registry (default: that of the settings).")
+@click.option("-o", "--output", type=OutputFolder(), help="Folder to write to (default: the cache).")
+@state_option
+def fetch_command(schema_ids: tuple[int, ...], registry: str | None, output: Path | None, state: State) -> int:
+    """Fetch LSST packet schemas by id (1101 is version 11.1) from the registry into the cache or a folder.
+
+    The state folder need not exist; its settings may name another registry.
+    """
     from lasair.packets.schemas import SchemaSource, default_cache
 
     folder = output or default_cache()
-    settings = Settings()
-    source = SchemaSource(
-        folders=[], cache=folder, registry=registry or settings.schema_registry, timeout_s=settings.registry_timeout_s
-    )
+    address = registry or state.settings.schema_registry
+    if not address.startswith(("http://", "https://")):
+        raise click.UsageError(f"the registry {address!r} is no URL; it begins with http:// or https://")
+    source = SchemaSource(folders=[], cache=folder, registry=address, timeout_s=state.settings.registry_timeout_s)
+    failed = 0
     for schema_id in schema_ids:
-        click.echo(f"{schema_id}: version {source.get(schema_id).version}, kept in {folder}")
+        try:
+            version = source.fetch(schema_id).version
+        except LasairError as err:
+            say(f"{schema_id}: {err}")
+            failed += 1
+            continue
+        click.echo(f"{schema_id}: version {version}, kept in {folder}")
+    return 1 if failed else 0

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from lasair.cli.output import say
+from lasair.cli.parameters import ALERTS_MAX, SEED_MAX, Night, OutputFolder, Whole
 
 #: Those of lasair.simulate.profiles (a test holds them equal), named here so that --help needs no simulator.
 PROFILES = ("demo", "test", "ztf-night", "lsst-visit", "lsst-deep", "lsst-year", "w-ztf", "lsst-mix")
@@ -15,14 +16,10 @@ PROFILES = ("demo", "test", "ztf-night", "lsst-visit", "lsst-deep", "lsst-year",
 
 @click.command("simulate")
 @click.argument("profile", type=click.Choice(PROFILES))
-@click.option(
-    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to."
-)
-@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same bytes.")
-@click.option("--alerts", "n", type=click.IntRange(1), help="How many alerts (default: the profile's own number).")
-@click.option(
-    "--first-night", type=int, metavar="YYYYMMDD", help="UTC date to begin with (default: fixed, for equal bytes)."
-)
+@click.option("-o", "--output", required=True, type=OutputFolder(), help="Folder to write to.")
+@click.option("--seed", type=Whole(0, SEED_MAX), default=1, show_default=True, help="Same seed, same bytes.")
+@click.option("--alerts", "n", type=Whole(1, ALERTS_MAX), help="How many alerts (default: the profile's own number).")
+@click.option("--first-night", type=Night(), help="UTC date to begin with (default: fixed, for equal bytes).")
 def simulate_command(profile: str, output: Path, seed: int, n: int | None, first_night: int | None) -> None:
     """Write the packets of PROFILE to a folder, with schemas, truth.csv and faults.csv beside them."""
     more = {} if first_night is None else {"first_night": first_night}

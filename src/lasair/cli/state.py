@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from lasair.cli.parameters import Text
 from lasair.errors import NotFound, NotPermitted, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -65,21 +66,37 @@ class State:
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
+        """The ledger. What is damaged inside it is StoreUnavailable, wherever the damage is met."""
         from lasair.ledger.store import Ledger
+        from lasair.stores.files import guarded_sqlite
 
-        ledger = Ledger(self.path / "ledger.db", durable=self.settings.durable)
-        try:
-            yield ledger
-        finally:
-            ledger.close()
+        file = self.path / "ledger.db"
+        with guarded_sqlite(file):
+            ledger = Ledger(file, durable=self.settings.durable)
+            try:
+                yield ledger
+            finally:
+                ledger.close()
 
     @contextmanager
     def stores(self) -> Iterator[Stores]:
+        """All stores, opened at once and made when needed: for the pipeline, which needs each of them."""
         from lasair.stores.open import open_stores
 
         stores = open_stores(
             self.path, durable=self.settings.durable, lightcurve_shards=self.settings.lightcurve_shards
         )
+        try:
+            yield stores
+        finally:
+            stores.close()
+
+    @contextmanager
+    def some_stores(self, *, read_only: bool = True) -> Iterator[Stores]:
+        """Stores that are opened when they are used, so that a damaged one stops only who needs it."""
+        from lasair.stores.open import Stores
+
+        stores = Stores(self.path, durable=self.settings.durable, read_only=read_only)
         try:
             yield stores
         finally:
@@ -117,6 +134,7 @@ def state_option(command: F) -> F:
 
     return click.option(
         "--state",
+        type=Text(),
         metavar="DIR",
         callback=resolve,
         expose_value=True,
@@ -126,7 +144,10 @@ def state_option(command: F) -> F:
 
 #: The ``--schemas`` option.
 schemas_option = click.option(
-    "--schemas", metavar="DIR|URL", help="Where packet schemas are (default: schemas/ near PATH, cache, registry)."
+    "--schemas",
+    type=Text(),
+    metavar="DIR|URL",
+    help="Where packet schemas are (default: schemas/ near PATH, cache, registry).",
 )
 
 
@@ -141,6 +162,8 @@ def schema_source(named: str | None, paths: tuple[Path, ...], settings: Settings
     elif named:
         folders = [Path(named)]
         if not folders[0].is_dir():
-            raise NotFound(f"--schemas: no folder {named}; give a folder of .avsc files or the URL of a registry")
+            raise click.BadParameter(
+                f"no folder {named}; give a folder of .avsc files or the URL of a registry.", param_hint="--schemas"
+            )
     timeout = settings.registry_timeout_s if settings else 5.0
     return SchemaSource(folders=folders, cache=default_cache(), registry=registry, timeout_s=timeout)

@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from lasair.cli.output import format_option, print_rows
+from lasair.cli.parameters import Whole
 from lasair.cli.state import State, state_option
+from lasair.errors import StoreUnavailable
 
 
 @click.group("stream")
@@ -29,23 +31,33 @@ def list_command(form: Any, state: State) -> None:
 
 @stream_command.command("read")
 @click.argument("topic")
-@click.option("--from", "start", type=click.IntRange(0), default=0, metavar="OFFSET", help="First offset to read.")
-@click.option("--limit", type=click.IntRange(1), help="Most messages.")
+@click.option("--from", "start", type=Whole(), default=0, metavar="OFFSET", help="First offset to read.")
+@click.option("--limit", type=Whole(1), help="Most messages.")
 @format_option("json", "table", default="json")
 @state_option
 def read_command(topic: str, start: int, limit: int | None, form: Any, state: State) -> None:
     """Read a stream: one JSON message a line, the oldest first."""
+    import lz4.block
     import orjson
 
     state.must_exist()
+    records = []
     with state.ledger() as ledger:
-        messages = ledger.read_topic(topic, start, limit)
-        if form == "json":
-            for one in messages:
-                sys.stdout.buffer.write(one.payload + b"\n")
-            sys.stdout.flush()
-            return
-        records = [(one.offset, orjson.loads(one.payload)) for one in messages]
+        try:
+            for one in ledger.read_topic(topic, start, limit):
+                if form == "json":
+                    sys.stdout.buffer.write(one.payload + b"\n")
+                else:
+                    records.append((one.offset, orjson.loads(one.payload)))
+                start = one.offset + 1
+        except (lz4.block.LZ4BlockError, orjson.JSONDecodeError) as err:
+            raise StoreUnavailable(
+                f"stream {topic}: the message from offset {start} on is damaged ({err}); restore"
+                f" {state.path / 'ledger.db'} from a copy"
+            ) from err
+    sys.stdout.flush()
+    if form == "json":
+        return
     names = [name for name, value in (records[0][1].items() if records else ()) if not isinstance(value, dict)]
     print_rows(
         ("offset", *names), [(offset, *(record.get(name) for name in names)) for offset, record in records], "table"

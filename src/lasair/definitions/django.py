@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +74,24 @@ def database_errors(path: Path | None = None) -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except DatabaseError as err:
+    except (DatabaseError, UnicodeDecodeError) as err:
         name = path or connections["default"].settings_dict["NAME"]
-        raise StoreUnavailable(f"cannot use {name}: {err}; nothing was changed") from err
+        raise StoreUnavailable(f"cannot use {name}: {err}; {_advice(err)}") from err
+
+
+#: by SQLite's primary result code
+_ADVICE = {
+    sqlite3.SQLITE_READONLY: "make it and its folder writable for this user",
+    sqlite3.SQLITE_CANTOPEN: "make it and its folder writable for this user",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: restore it from a copy, or move it away and add the filters again",
+    sqlite3.SQLITE_NOTADB: "it is damaged: restore it from a copy, or move it away and add the filters again",
+    sqlite3.SQLITE_FULL: "free space on that disk; nothing was changed",
+}
+
+
+def _advice(err: Exception) -> str:
+    if isinstance(err, UnicodeDecodeError):
+        return _ADVICE[sqlite3.SQLITE_CORRUPT]
+    # extended codes keep the primary one in their low byte
+    code = getattr(err.__cause__, "sqlite_errorcode", 0) & 0xFF
+    return _ADVICE.get(code, "nothing was changed")

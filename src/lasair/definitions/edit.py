@@ -19,7 +19,7 @@ set_up()  # Django's models cannot be imported before
 
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.db import transaction  # noqa: E402
-from django.db.models import Max  # noqa: E402
+from django.db.models import Max, prefetch_related_objects  # noqa: E402
 
 from lasair.definitions.models import Filter, FilterVersion  # noqa: E402
 
@@ -55,6 +55,17 @@ def _guarded(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         with database_errors(), transaction.atomic():
+            return function(*args, **kwargs)
+
+    return run
+
+
+def _reading(function: Callable[P, R]) -> Callable[P, R]:
+    """No transaction, since ours ask for the right to write when they begin; errors as `_guarded`."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with database_errors():
             return function(*args, **kwargs)
 
     return run
@@ -169,19 +180,21 @@ def stop(name: str, *, owner: Any = None) -> FilterState:
     return _state(found)
 
 
-@_guarded
+@_reading
 def list_filters(*, owner: Any = None) -> list[FilterState]:
-    """All filters of an owner, by survey and name."""
-    mine = Filter.objects.filter(owner=owner or local_user()).select_related("active_version")
+    """All filters of an owner, by survey and name. Needs no right to write."""
+    mine = _owned(owner).select_related("active_version")
     return [_state(one) for one in mine.prefetch_related("versions").order_by("survey", "name")]
 
 
-@_guarded
+@_reading
 def show(name: str, *, owner: Any = None) -> dict[str, Any]:
-    """Everything about a filter, as JSON takes it; `versions` from the first to the newest."""
+    """Everything about a filter, as JSON takes it; `versions` from the first to the newest. Needs no right to write."""
     found = _find(name, owner)
+    # once for all that follows: without a transaction a version may be added meanwhile
+    prefetch_related_objects([found], "versions")
     state = _state(found)
-    newest = found.versions.last()
+    newest = list(found.versions.all())[-1]
     return {
         "filter_id": state.filter_id,
         "name": state.name,
@@ -214,8 +227,13 @@ def definition_of(version: FilterVersion) -> FilterFile:
     return FilterFile(name=whole.name, survey=whole.survey, description=whole.description, **content)
 
 
+def _owned(owner: Any) -> Any:
+    """The filters of an owner, the local user unless given; makes no user."""
+    return Filter.objects.filter(owner=owner) if owner else Filter.objects.filter(owner__username=LOCAL_USER)
+
+
 def _find(name: str, owner: Any) -> Filter:
-    mine = Filter.objects.filter(owner=owner or local_user())
+    mine = _owned(owner)
     found: Filter | None = mine.filter(name=name).first()
     if found is None:
         hint = nearest(name, mine.values_list("name", flat=True))

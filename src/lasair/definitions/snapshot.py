@@ -95,13 +95,13 @@ def _rows(path: Path) -> list[tuple[Any, ...]]:
         return []
     try:
         return _read(path, "ro")
-    except sqlite3.Error as err:
+    except (sqlite3.Error, UnicodeDecodeError) as err:
         if getattr(err, "sqlite_errorname", "") not in _HOT_JOURNAL:
             raise _unavailable(path, err) from err
     # A writer was killed half-way: only a connection that may write can undo what it left.
     try:
         return _read(path, "rw")
-    except sqlite3.Error as err:
+    except (sqlite3.Error, UnicodeDecodeError) as err:
         raise _unavailable(path, err) from err
 
 
@@ -116,9 +116,18 @@ def _read(path: Path, mode: str) -> list[tuple[Any, ...]]:
             raise
 
 
-def _unavailable(path: Path, err: sqlite3.Error) -> StoreUnavailable:
+def _unavailable(path: Path, err: sqlite3.Error | UnicodeDecodeError) -> StoreUnavailable:
     if "no such" in str(err):
         return StoreUnavailable(
             f"{path} was made by another version of Lasair ({err}); 'lasair filter list' brings it up to date"
         )
-    return StoreUnavailable(f"cannot read the filters in {path}: {err}")
+    message = f"cannot read the filters in {path}: {err}"
+    if _is_damage(err):
+        message += "; restore it from a copy, or move it away and add the filters again"
+    return StoreUnavailable(message)
+
+
+def _is_damage(err: sqlite3.Error | UnicodeDecodeError) -> bool:
+    if isinstance(err, UnicodeDecodeError) or str(err).startswith("Could not decode to UTF-8"):
+        return True
+    return getattr(err, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -10,10 +10,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lasair.errors import UnknownSchema
+from lasair.errors import StoreUnavailable, UnknownSchema
 
 if TYPE_CHECKING:
     from lasair.packets.avro import PacketSchema
@@ -118,6 +119,35 @@ class SchemaSource:
         schema = self._found[schema_id] = compile_schema(text, version=version_of(schema_id))
         return schema
 
+    def fetch(self, schema_id: int) -> PacketSchema:
+        """The schema of that id, in the cache from now on; folders are not looked at.
+
+        Raises
+        ------
+        UnknownSchema
+            The registry does not give it; the message says why.
+        BadPacket
+            What it gives is no schema of alerts; it is not kept.
+        StoreUnavailable
+            The cache cannot be written.
+        """
+        from lasair.packets.avro import compile_schema
+
+        assert self._cache is not None
+        text, problem = _read(self._cached(schema_id)), ""
+        new = text is None
+        if text is None:
+            text, problem = self._ask(schema_id) if self._registry else (None, "none is named")
+        if text is None:
+            raise UnknownSchema(f"not found in registry {self._registry} ({problem}), nor in {self._cache}")
+        schema = compile_schema(text, version=version_of(schema_id))
+        if new:
+            try:
+                self._write(schema_id, text)
+            except OSError as err:
+                raise StoreUnavailable(f"cannot write to {self._cache}: {err.strerror or err}") from err
+        return schema
+
     def _look(self, schema_id: int) -> tuple[str | None, list[str]]:
         """(text of the schema or None, places that were searched)."""
         looked: list[str] = []
@@ -173,18 +203,18 @@ class SchemaSource:
         return text, ""
 
     def _keep(self, schema_id: int, text: str) -> None:
-        """Write to the cache, whole or not at all; a cache that cannot be written is only slower."""
-        if self._cache is None:
-            return
-        try:
-            self._cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", dir=self._cache, suffix=".part", delete=False
-            ) as part:
-                part.write(text)
-            Path(part.name).replace(self._cached(schema_id))
-        except OSError:
-            return
+        """Write to the cache if there is one; one that cannot be written is only slower."""
+        if self._cache is not None:
+            with suppress(OSError):
+                self._write(schema_id, text)
+
+    def _write(self, schema_id: int, text: str) -> None:
+        """Write to the cache, whole or not at all."""
+        assert self._cache is not None
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=self._cache, suffix=".part", delete=False) as part:
+            part.write(text)
+        Path(part.name).replace(self._cached(schema_id))
 
 
 def _read(path: Path) -> str | None:

@@ -20,6 +20,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from lasair.times import SECONDS_A_DAY, TAI_MINUS_UTC_S
+
 # --- columns of the op table -------------------------------------------------------------------------------------
 CODE = 0
 NULLS = 1  # -1: not nullable; 0: union [null, T]; 1: union [T, null]
@@ -94,8 +96,8 @@ REASONS = {
     NO_TRIGGER: "the packet has no detection",
 }
 
-#: UTC to TAI since 2017, in days (37 s); ZTF's times are all later
-TAI_UTC_D = 37.0 / 86400.0
+#: UTC to TAI since 2017 [d]; ZTF's times are all later. After a leap second this file must be touched, see above.
+TAI_UTC_D = TAI_MINUS_UTC_S / SECONDS_A_DAY
 #: times outside 1990 to 2100 (MJD) are impossible for a survey of today
 MJD_MIN, MJD_MAX = 47892.0, 88069.0
 # bits of infinite numbers without their sign

@@ -27,12 +27,10 @@ from lasair.query.tree import ColumnRef, Kind, Node, Value
 from lasair.query.vocabulary import Scope, Source, column_node, read_tables
 from lasair.schema.model import SURVEYS, Survey, object_key
 from lasair.schema.sql import quote
+from lasair.times import JD_MINUS_MJD, SECONDS_A_DAY, TAI_MINUS_UTC_S
 
 Mode = Literal["stored", "filter"]
 
-#: TAI - UTC since 2017 [s]
-TAI_MINUS_UTC_S = 37.0
-_JD_OF_MJD = 2_400_000.5
 _MAX_NAME = 64
 
 _STORED_ONLY = "GROUP BY, HAVING and DISTINCT are for queries on stored data, not for filters"
@@ -52,7 +50,7 @@ class Statement:
         if NOW_MJD in bound:
             bound[NOW_MJD] = float(now_mjd_tai)
         if NOW_JD in bound:
-            bound[NOW_JD] = float(now_mjd_tai) - TAI_MINUS_UTC_S / 86_400.0 + _JD_OF_MJD
+            bound[NOW_JD] = float(now_mjd_tai) - TAI_MINUS_UTC_S / SECONDS_A_DAY + JD_MINUS_MJD
         return bound
 
 

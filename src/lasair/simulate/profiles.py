@@ -17,6 +17,8 @@ from lasair.simulate.ztf import ZtfRun
 
 #: First night (UTC date) unless another is asked for.
 FIRST_NIGHT = 20260302
+#: First nights that both surveys have numbers for: names of ZTF objects begin in 2018, its candids end in 2042.
+EARLIEST_NIGHT, LATEST_NIGHT = 20190201, 20401231
 #: plans of one run, so that ids fit: see lsst.LsstRun
 _MAX_PLANS = 1024
 Progress = Callable[[int, int], None]
@@ -239,7 +241,7 @@ class Simulation:
     Raises
     ------
     ValueError
-        There is no such profile, fault or date, or `n` is below 1.
+        There is no such profile, fault or date, the date is out of range, or `n` is below 1.
     """
 
     def __init__(
@@ -255,6 +257,9 @@ class Simulation:
             raise ValueError(f"no profile {profile!r}; there are {', '.join(PROFILES)}")
         if n is not None and n < 1:
             raise ValueError(f"{n} alerts: at least 1")
+        first_mjd = mjd_of(first_night)
+        if not EARLIEST_NIGHT <= first_night <= LATEST_NIGHT:
+            raise ValueError(f"first night {first_night}: from {EARLIEST_NIGHT} to {LATEST_NIGHT}")
         if rates is None:
             rates = {} if profile in _SOUND else faults.default_rates()
         unknown = set(rates) - set(faults.KINDS)
@@ -262,7 +267,7 @@ class Simulation:
             raise ValueError(f"no fault {unknown.pop()!r}; there are {', '.join(faults.KINDS)}")
         self.profile = PROFILES[profile]
         self.alerts = n or self.profile.alerts
-        self._request = _Request(profile, self.alerts, seed, mjd_of(first_night), rates)
+        self._request = _Request(profile, self.alerts, seed, first_mjd, rates)
         self._truth: list[Truth] = []
 
     def messages(self, progress: Progress | None = None) -> Iterator[SimMessage]:

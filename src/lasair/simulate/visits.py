@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,10 +90,11 @@ def yyyymmdd(day: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def mjd_of(date: int) -> int:
     """Whole MJD of a date of the form 20260302; ValueError when there is no such date."""
-    text = f"{date:08d}"
-    return int(
-        (np.datetime64(f"{text[:4]}-{text[4:6]}-{text[6:]}", "D") - np.datetime64("1858-11-17", "D")).astype(int)
-    )
+    try:
+        day = datetime.date(date // 10000, date // 100 % 100, date % 100)
+    except (ValueError, OverflowError) as err:
+        raise ValueError(f"{date} is no date of the form 20260302") from err
+    return (day - datetime.date(1858, 11, 17)).days
 
 
 def lsst_visit_id(visits: Visits) -> NDArray[np.int64]:

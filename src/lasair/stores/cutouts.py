@@ -19,7 +19,7 @@ import lz4.frame
 from lasair.errors import StoreUnavailable
 from lasair.packets.batch import CUTOUT_KINDS, CutoutKind
 from lasair.schema.model import SURVEYS
-from lasair.stores.files import connect, file_bytes, guarded
+from lasair.stores.files import connect, file_bytes, guarded, require_tables
 from lasair.stores.fits import BadImage, primary_image
 from lasair.stores.protocols import Cutout, PutResult
 
@@ -43,6 +43,12 @@ _IMAGES = (
     + ");"
 )
 _SCHEMA = _PACKS + "\n".join(_IMAGES.format(survey=survey) for survey in SURVEYS)
+_PLACES = tuple(f"{kind}_{what}" for kind in CUTOUT_KINDS for what in ("at", "bytes"))
+#: Columns by table.
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "packs": ("survey", "night", "bytes", "first_id", "last_id"),
+    **dict.fromkeys(SURVEYS, ("alert_id", "night", *_PLACES)),
+}
 
 #: where an alert's images lie: [at, bytes] of each kind, None where there is none
 _Places = list[int | None]
@@ -56,6 +62,7 @@ class FileCutoutStore:
     folder : Path
     durable : wait for the disk at each put
     max_image_bytes : larger images (unpacked) are left out
+    read_only : the index must exist and nothing is written
 
     Raises
     ------
@@ -63,14 +70,29 @@ class FileCutoutStore:
         The folder cannot be read or made.
     """
 
-    def __init__(self, folder: Path, durable: bool = True, max_image_bytes: int = MAX_IMAGE_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        durable: bool = True,
+        max_image_bytes: int = MAX_IMAGE_BYTES,
+        *,
+        read_only: bool = False,
+    ) -> None:
         self._folder = folder
         self._durable = durable
         self._max_image_bytes = max_image_bytes
         self._lock = threading.Lock()
-        self._index = connect(folder / "index.db", durable=durable)
-        with guarded(folder):
-            self._index.executescript(_SCHEMA)
+        self._file = folder / "index.db"
+        self._index = connect(self._file, durable=durable, read_only=read_only)
+        try:
+            with guarded(self._file):
+                if read_only:
+                    require_tables(self._index, self._file, _COLUMNS)
+                else:
+                    self._index.executescript(_SCHEMA)
+        except BaseException:
+            self._index.close()
+            raise
 
     def put(self, survey: str, night: int, cutouts: Iterable[Cutout]) -> PutResult:
         """Keep the primary image of each cutout; see `CutoutStore.put`. Counts images."""
@@ -137,11 +159,10 @@ class FileCutoutStore:
                 mine = places.setdefault(alert_id, [None] * (2 * len(CUTOUT_KINDS)))
                 mine[2 * k : 2 * k + 2] = at, len(blob)
                 at += len(blob)
-            names = [f"{kind}_{what}" for kind in CUTOUT_KINDS for what in ("at", "bytes")]
             self._index.executemany(
-                f"INSERT INTO {survey} (alert_id, night, {', '.join(names)}) VALUES (?, ?{', ?' * len(names)})"
+                f"INSERT INTO {survey} (alert_id, night, {', '.join(_PLACES)}) VALUES (?, ?{', ?' * len(_PLACES)})"
                 " ON CONFLICT DO UPDATE SET "
-                + ", ".join(f"{name} = coalesce({name}, excluded.{name})" for name in names),
+                + ", ".join(f"{name} = coalesce({name}, excluded.{name})" for name in _PLACES),
                 [(alert_id, night, *mine) for alert_id, mine in places.items()],
             )
             self._index.execute(
@@ -175,7 +196,7 @@ class FileCutoutStore:
         _known(survey)
         if kind not in _KIND:
             raise ValueError(f"no kind of cutout {kind!r}; there are {', '.join(CUTOUT_KINDS)}")
-        with self._lock, guarded(self._folder):
+        with self._lock, guarded(self._file):
             row = self._index.execute(
                 f"SELECT night, {kind}_at, {kind}_bytes FROM {survey} WHERE alert_id = ?", (alert_id,)
             ).fetchone()
@@ -218,6 +239,12 @@ class FileCutoutStore:
                 if pack.stem.isdigit() and int(pack.stem) < before_night:
                     pack.unlink(missing_ok=True)
         return len(nights)
+
+    def check(self) -> None:
+        """Read an entry of every table; StoreUnavailable when the index is damaged, as far as can be seen at once."""
+        with self._lock, guarded(self._file):
+            for table in ("packs", *SURVEYS):
+                self._index.execute(f"SELECT * FROM {table} LIMIT 1").fetchall()
 
     def disk_bytes(self) -> int:
         """Size of the files."""

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from lasair.errors import StoreUnavailable
 from lasair.schema.model import Survey
 from lasair.stores import planes
-from lasair.stores.files import connect, file_bytes, guarded
+from lasair.stores.files import connect, file_bytes, guarded, require_tables
 from lasair.stores.merge import StoredLayout, merge_rows, places, sort_rows, stored_layout
 from lasair.stores.protocols import Namespace, PutResult
 
@@ -38,6 +39,11 @@ CREATE TABLE IF NOT EXISTS layouts (id INTEGER PRIMARY KEY, description TEXT NOT
     "  n_rows INTEGER NOT NULL, rows BLOB NOT NULL);\n"
     for name in NAMESPACES
 )
+#: Columns by table.
+_COLUMNS = {
+    "layouts": ("id", "description"),
+    **dict.fromkeys(NAMESPACES, ("object_id", "layout", "n_rows", "rows")),
+}
 
 
 def shard_of(object_ids: NDArray[np.int64], shards: int) -> NDArray[np.int64]:
@@ -61,6 +67,8 @@ class FileLightcurveStore:
     folder : Path
     shards : number of files when the store is made; one that exists keeps its own
     durable : wait for the disk at each put
+    read_only : the files must exist and are not written; each is opened when it is needed, so that a damaged one does
+        not keep the others from being read
 
     Raises
     ------
@@ -68,18 +76,29 @@ class FileLightcurveStore:
         The files cannot be opened, or their number does not fit their names.
     """
 
-    def __init__(self, folder: Path, shards: int = 4, durable: bool = True) -> None:
+    def __init__(self, folder: Path, shards: int = 4, durable: bool = True, *, read_only: bool = False) -> None:
         self._folder = folder
+        self._durable = durable
+        self._read_only = read_only
         self._lock = threading.Lock()
         # the names say how many files there are, so that one cut short at its making is completed
-        count = self._existing() or shards
-        self._shards: list[_Shard] = []
-        try:
-            for i in range(count):
-                self._shards.append(_Shard(folder / f"lightcurves-{i}-of-{count}.db", durable))
-        except BaseException:
-            self.close()
-            raise
+        self._count = self._existing() or (0 if read_only else shards)
+        if not self._count:
+            raise StoreUnavailable(f"no light curves in {folder}: 'lasair run' makes them, or restore them from a copy")
+        self._open: dict[int, _Shard] = {}
+        if not read_only:
+            try:
+                for i in range(self._count):
+                    self._shard(i)
+            except BaseException:
+                self.close()
+                raise
+
+    def _shard(self, i: int) -> _Shard:
+        if i not in self._open:
+            file = self._folder / f"lightcurves-{i}-of-{self._count}.db"
+            self._open[i] = _Shard(file, self._durable, self._read_only)
+        return self._open[i]
 
     def _existing(self) -> int:
         found = {
@@ -113,10 +132,10 @@ class FileLightcurveStore:
         unique, inverse = np.unique(object_ids, return_inverse=True)
         by_object = np.argsort(inverse, kind="stable")
         ends = np.concatenate(([0], np.cumsum(np.bincount(inverse, minlength=len(unique)))))
-        where = shard_of(unique, len(self._shards))
+        where = shard_of(unique, self._count)
         written = given = 0
         with self._lock:
-            for i, shard in enumerate(self._shards):
+            for i in range(self._count):
                 mine = np.flatnonzero(where == i)
                 if len(mine):
                     counts = np.diff(ends)[mine]
@@ -124,7 +143,7 @@ class FileLightcurveStore:
                     alerts = by_object[
                         np.repeat(ends[mine] - alert_offsets[:-1], counts) + np.arange(alert_offsets[-1])
                     ]
-                    done = shard.put(namespace, unique[mine], news, alerts, alert_offsets)
+                    done = self._shard(i).put(namespace, unique[mine], news, alerts, alert_offsets)
                     written += done.written
                     given += done.written + done.unchanged
         return PutResult(written, given - written)
@@ -135,11 +154,11 @@ class FileLightcurveStore:
         """(rows, offsets) of the objects in the order asked; both ends of the range of time are included."""
         known = stored_layout(NAMESPACES[namespace])
         ids = np.array(object_ids, dtype=np.int64).reshape(-1)
-        where = shard_of(ids, len(self._shards))
+        where = shard_of(ids, self._count)
         found: dict[int, NDArray[Any]] = {}
         with self._lock:
             for i in np.unique(where).tolist():
-                for object_id, stored in self._shards[i].get(namespace, np.unique(ids[where == i]), known):
+                for object_id, stored in self._shard(i).get(namespace, np.unique(ids[where == i]), known):
                     curve = _without_version(known, stored)
                     first, last = (
                         np.searchsorted(curve["mjd_tai"], mjd_min),
@@ -155,7 +174,13 @@ class FileLightcurveStore:
         """Number of objects with a light curve."""
         NAMESPACES[namespace]
         with self._lock:
-            return sum(shard.count(namespace) for shard in self._shards)
+            return sum(self._shard(i).count(namespace) for i in range(self._count))
+
+    def check(self) -> None:
+        """Read an object of every table; StoreUnavailable when a file is damaged, as far as can be seen at once."""
+        with self._lock:
+            for i in range(self._count):
+                self._shard(i).check()
 
     def disk_bytes(self) -> int:
         """Size of the files."""
@@ -163,8 +188,9 @@ class FileLightcurveStore:
 
     def close(self) -> None:
         """Close the files; the store cannot be used after it."""
-        for shard in self._shards:
-            shard.close()
+        with ExitStack() as stack:
+            for shard in self._open.values():
+                stack.callback(shard.close)
 
 
 class _News:
@@ -202,12 +228,19 @@ class _Held(NamedTuple):
 class _Shard:
     """One file."""
 
-    def __init__(self, path: Path, durable: bool) -> None:
+    def __init__(self, path: Path, durable: bool, read_only: bool) -> None:
         self._path = path
-        self._db = connect(path, durable=durable, page_size=_PAGE_SIZE)
-        with guarded(path):
-            self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            self._db.executescript(_SCHEMA)
+        self._db = connect(path, durable=durable, page_size=_PAGE_SIZE, read_only=read_only)
+        try:
+            with guarded(path):
+                self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+                if read_only:
+                    require_tables(self._db, path, _COLUMNS)
+                else:
+                    self._db.executescript(_SCHEMA)
+        except BaseException:
+            self._db.close()
+            raise
         self._layouts: dict[int, np.dtype[Any]] = {}
 
     def close(self) -> None:
@@ -348,6 +381,12 @@ class _Shard:
         """Number of objects."""
         with guarded(self._path):
             return int(self._db.execute(f"SELECT count(*) FROM {namespace}").fetchone()[0])
+
+    def check(self) -> None:
+        """Read an object of every table."""
+        with guarded(self._path):
+            for namespace in NAMESPACES:
+                self._db.execute(f"SELECT * FROM {namespace} LIMIT 1").fetchall()
 
 
 def describe(dtype: np.dtype[Any]) -> str:

@@ -6,8 +6,10 @@ import math
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,10 @@ from lasair.schema import sql
 from lasair.schema.model import SURVEYS, Survey, Table, load_tables, object_key
 from lasair.schema.model import table as schema_table
 from lasair.sky.separation import separation_arcsec
-from lasair.stores.files import connect, guarded
+from lasair.stores.files import connect, database_bytes, guarded, require_tables
 from lasair.stores.protocols import PutResult, QueryResult, Versions
 from lasair.stores.rows import to_rows
+from lasair.times import JD_MINUS_MJD, SECONDS_A_DAY, TAI_MINUS_UTC_S
 
 #: Tables whose rows come from alerts: they remember the version of the alert, and an older one does not replace them.
 VERSIONED = ("objects", "sherlock_classifications")
@@ -34,7 +37,7 @@ _VERSION = {"_mjd_tai": "REAL", "_alert_id": "INTEGER", "_n_rows": "INTEGER"}
 _POSITION: dict[Survey, tuple[str, str]] = {"lsst": ("ra", "decl"), "ztf": ("ramean", "decmean")}
 #: Column of `objects` with an index that says when the newest alert was.
 _NEWEST: dict[Survey, str] = {"lsst": "lastDiaSourceMjdTai", "ztf": "jdmax"}
-_JD_UTC_TO_MJD_TAI = -2400000.5 + 37 / 86400
+_JD_UTC_TO_MJD_TAI = TAI_MINUS_UTC_S / SECONDS_A_DAY - JD_MINUS_MJD
 
 _PAGE_SIZE = 4096
 _CACHE_KIB = 32_768
@@ -49,6 +52,7 @@ class SqliteObjectStore:
     ----------
     path : Path
     durable : wait for the disk at each put
+    read_only : the file must exist and is not written
 
     Raises
     ------
@@ -56,15 +60,17 @@ class SqliteObjectStore:
         The file cannot be opened or made, or another version of the schema made it.
     """
 
-    def __init__(self, path: Path, durable: bool = True) -> None:
+    def __init__(self, path: Path, durable: bool = True, *, read_only: bool = False) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._reading = threading.Lock()
-        self._db = connect(path, durable=durable, page_size=_PAGE_SIZE)
+        self._db = connect(path, durable=durable, page_size=_PAGE_SIZE, read_only=read_only)
         self._reader: sqlite3.Connection | None = None
         try:
             with guarded(path):
                 self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+                if read_only:
+                    require_tables(self._db, path, _tables())
                 self._prepare()
         except BaseException:
             self._db.close()
@@ -174,7 +180,7 @@ class SqliteObjectStore:
             ):
                 cursor = connection.execute(sql, dict(parameters))
                 # one more row than asked for tells whether there is more
-                rows = cursor.fetchmany(row_limit + 1)
+                rows = list(islice(cursor, row_limit + 1))
                 names = [one[0] for one in cursor.description or ()]
                 cursor.close()
         return QueryResult(names, rows[:row_limit], len(rows) > row_limit)
@@ -217,15 +223,22 @@ class SqliteObjectStore:
         with self._lock, guarded(self._path):
             return int(self._db.execute(f"SELECT count(*) FROM {_quote(_table(survey, table).physical)}").fetchone()[0])
 
+    def check(self) -> None:
+        """Read a row of every table; StoreUnavailable when the file is damaged, as far as can be seen at once."""
+        with self._lock, guarded(self._path):
+            for one in load_tables():
+                self._db.execute(f"SELECT * FROM {_quote(one.physical)} LIMIT 1").fetchall()
+
     def disk_bytes(self) -> int:
         """Size of the file and its journal."""
-        return sum(one.stat().st_size for one in self._path.parent.glob(self._path.name + "*"))
+        return database_bytes(self._path)
 
     def close(self) -> None:
         """Close the file; the store cannot be used after it."""
-        if self._reader is not None:
-            self._reader.close()
-        self._db.close()
+        with ExitStack() as stack:
+            stack.callback(self._db.close)
+            if self._reader is not None:
+                stack.callback(self._reader.close)
 
 
 def _quote(name: str) -> str:
@@ -237,6 +250,14 @@ def _table(survey: str, table: str) -> Table:
         if one == survey:
             return schema_table(table, one)
     raise ValueError(f"no survey {survey!r}; there are {', '.join(SURVEYS)}")
+
+
+def _tables() -> dict[str, tuple[str, ...]]:
+    """Columns by table, as the databases name them."""
+    return {
+        "schema_version": ("version",),
+        **{one.physical: (*one.column_names, *(_VERSION if one.name in VERSIONED else ())) for one in load_tables()},
+    }
 
 
 def _definitions() -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from lasair.errors import BadPacket, UnknownSchema
+from lasair.errors import BadPacket, StoreUnavailable, UnknownSchema
 from lasair.packets.schemas import MAX_IN_VAIN, RETRY_AFTER_S, SchemaSource, default_cache, version_of
 from tests.support.packets import small_lsst
 
@@ -110,6 +110,25 @@ def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: Path, registry: R
     registry.answers["/schemas/ids/1101"] = (200, answer())
     (tmp_path / "file").write_text("")
     assert SchemaSource(cache=tmp_path / "file", registry=registry.url).get(1101).survey == "lsst"
+
+
+def test_fetch_keeps_what_it_got(tmp_path: Path, registry: Registry) -> None:
+    registry.answers["/schemas/ids/1101"] = (200, answer())
+    registry.answers["/schemas/ids/1100"] = (200, answer('"string"'))
+    source = SchemaSource(cache=tmp_path / "cache", registry=registry.url)
+    for _ in range(2):
+        assert source.fetch(1101).version == "11.1"
+    assert registry.asked == ["/schemas/ids/1101"]
+    assert (tmp_path / "cache" / "lsst.v11_1.alert.avsc").read_text() == TEXT
+    with pytest.raises(BadPacket):
+        source.fetch(1100)
+    with pytest.raises(UnknownSchema, match="404") as missing:
+        source.fetch(1200)
+    assert "schema fetch" not in str(missing.value), "no advice to do what has just failed"
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnavailable, match="file"):
+        SchemaSource(cache=tmp_path / "file", registry=registry.url).fetch(1101)
 
 
 def test_an_unknown_id_is_not_asked_for_again_soon(registry: Registry) -> None:

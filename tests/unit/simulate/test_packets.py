@@ -292,7 +292,9 @@ def test_faults_can_be_chosen() -> None:
         ({"profile": "nothing"}, "no profile 'nothing'"),
         ({"profile": "test", "n": 0}, "at least 1"),
         ({"profile": "test", "rates": {"truncted": 1.0}}, "no fault 'truncted'"),
-        ({"profile": "test", "first_night": 20261301}, "Month out of range"),
+        ({"profile": "test", "first_night": 20261301}, "20261301 is no date"),
+        ({"profile": "test", "first_night": 20180601}, "from 20190201 to 20401231"),
+        ({"profile": "test", "first_night": 20410101}, "from 20190201 to 20401231"),
     ],
 )
 def test_what_there_is_not_is_named(arguments: dict[str, Any], message: str) -> None:

@@ -62,6 +62,15 @@ def test_newest(tmp_path: Path) -> None:
     store.close()
 
 
+def test_more_rows_than_a_c_int_counts_may_be_asked_for(tmp_path: Path) -> None:
+    store = SqliteObjectStore(tmp_path / "objects.db", durable=False)
+    put_one(store, 1, (61000.5, 1, 1))
+    for limit in (2**31, 2**63 - 2):
+        found = store.query("SELECT ra FROM lsst_objects", {}, time_limit_s=10.0, row_limit=limit)
+        assert len(found.rows) == 1 and not found.truncated
+    store.close()
+
+
 def test_time_of_writing_is_now_unless_given(tmp_path: Path) -> None:
     store = SqliteObjectStore(tmp_path / "objects.db", durable=False)
     columns = {"diaObjectId": np.array([1]), "ra": np.array([1.0])}
