@@ -39,6 +39,12 @@ class Settings(BaseSettings):
     dust_map_dir: Path | None = Field(
         default=None, description="Folder with the SFD98 dust maps; without it E(B-V) is NULL."
     )
+    catalogue_dir: Path | None = Field(
+        default=None, description="Folder of catalogues of the sky; without it `catalogues` in the state folder."
+    )
+    sherlock_singletons: bool = Field(
+        default=True, description="Classify objects with a single detection too, not only those seen twice."
+    )
     lightcurve_shards: int = Field(
         default=4, ge=1, le=256, description="Files the light curves are spread over (fixed at creation)."
     )
@@ -52,6 +58,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe level that is logged."
     )
+
+    def catalogues(self, state: Path) -> Path:
+        """The folder of catalogues of an installation with this state folder."""
+        return self.catalogue_dir or state / "catalogues"
 
 
 def load(state: Path, **overrides: Any) -> Settings:

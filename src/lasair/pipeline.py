@@ -23,6 +23,7 @@ from lasair.packets.batch import AlertBatch, Message
 from lasair.packets.decode import decode
 from lasair.packets.schemas import SchemaSource
 from lasair.schema.model import INT_MISSING
+from lasair.sherlock.stage import sherlock_stage
 from lasair.sky.extinction import DustMap
 from lasair.stores.open import Stores
 from lasair.stores.protocols import Versions
@@ -66,6 +67,7 @@ class Pipeline:
         )
         #: alerts that go to `objects`; what knows the sky comes before the features, which use it
         self.enrich: tuple[tuple[str, Stage], ...] = (
+            ("sherlock", sherlock_stage(settings, stores)),
             ("features", feature_stage(DustMap.open(settings.dust_map_dir))),
             ("earlier fits", carry_stage(stores.objects)),
         )

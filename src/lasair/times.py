@@ -12,6 +12,8 @@ TAI_MINUS_UTC_S = 37.0
 
 SECONDS_A_DAY = 86_400.0
 
+JULIAN_YEAR_DAYS = 365.25
+
 #: MJD of 1970-01-01, where Unix time begins.
 MJD_UNIX = 40_587.0
 
@@ -26,6 +28,11 @@ _END_UNIX_S = 253_402_300_800.0  # 10000-01-01
 def unix_to_mjd_tai(unix_s: float) -> float:
     """Seconds since 1970 (UTC) as MJD TAI [d]."""
     return (unix_s + TAI_MINUS_UTC_S) / SECONDS_A_DAY + MJD_UNIX
+
+
+def julian_year(mjd: NDArray[np.float64]) -> NDArray[np.float64]:
+    """MJD [d] as a Julian year such as 2026.9, good to minutes in any time scale; NaN stays NaN."""
+    return 2000.0 + (mjd - 51_544.5) / JULIAN_YEAR_DAYS
 
 
 def mjd_tai_to_unix(mjd_tai: NDArray[np.float64]) -> NDArray[np.float64]:

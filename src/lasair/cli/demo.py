@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from lasair.cli.output import say
+from lasair.cli.parameters import ALERTS_MAX, SEED_MAX, OutputFolder, Whole
 from lasair.cli.state import State, state_option
 
 #: The simulated nights end with the last one.
@@ -24,11 +25,11 @@ def _nights_ago(nights: int) -> int:
 
 
 @click.command("demo")
-@click.option("--seed", type=int, default=1, show_default=True, help="Same seed on the same day, same sky.")
-@click.option("--alerts", "n", type=click.IntRange(1), help="How many alerts (default 40,000).")
 @click.option(
-    "--keep-packets", type=click.Path(file_okay=False, path_type=Path), help="Folder to keep the simulated packets in."
+    "--seed", type=Whole(0, SEED_MAX), default=1, show_default=True, help="Same seed on the same day, same sky."
 )
+@click.option("--alerts", "n", type=Whole(1, ALERTS_MAX), help="How many alerts (default 40,000).")
+@click.option("--keep-packets", type=OutputFolder(), help="Folder to keep the simulated packets in.")
 @state_option
 def demo_command(seed: int, n: int | None, keep_packets: Path | None, state: State) -> int:
     """Simulate nights of ZTF and LSST and take them through the whole chain.

@@ -5,7 +5,8 @@
     schemas/lsst.v11_1.alert.avsc     our description of the schemas in use
     lsst/20260302/0001.avro           containers of many records, in the order they were sent
     lsst/20260302/0001-017.bin        a damaged message, alone in its file (ZTF: .avro)
-    truth.csv                         what each object is
+    sky/gaia.parquet ...              catalogues of the sky, in the columns of the real ones
+    truth.csv                         what each object is, and what Sherlock should say of it (`context`)
     faults.csv                        which record has what wrong with it, and what a broker must make of it
 """
 
@@ -20,12 +21,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from lasair.errors import StoreUnavailable
 from lasair.schema.avsc import writer_schema
 from lasair.schema.model import Survey
+from lasair.simulate.context import SkyOf
 from lasair.simulate.encode import block, container_header, sync_marker
 from lasair.simulate.messages import SimMessage, Truth
 from lasair.simulate.profiles import FIRST_NIGHT, Progress, Simulation
+
+#: where the catalogues of the sky are
+SKY_FOLDER = "sky"
+#: keeps what is drawn for the catalogues apart from what is drawn for the packets
+_CONTEXT_SEED = 7
 
 #: records in a container file, bytes in one of its blocks
 _RECORDS_A_FILE = 1000
@@ -33,7 +42,7 @@ _BLOCK_BYTES = 1 << 20
 
 TRUTH_COLUMNS = (
     "survey", "object_id", "class", "ra", "decl", "mag", "period_d", "peak_mjd", "redshift", "host_ra", "host_decl",
-    "host_mag", "designation", "alerts",
+    "host_mag", "designation", "alerts", "context",
 )  # fmt: skip
 FAULT_COLUMNS = ("file", "index", "survey", "alert_id", "object_id", "fault", "expected", "detail")
 
@@ -99,9 +108,11 @@ def write(
             _table(folder / "faults.csv", FAULT_COLUMNS) as faults,
         ):
             containers = _Containers(folder, seed, summary)
+            epoch = first_night // 10_000 + (first_night // 100 % 100 - 0.5) / 12.0
+            listed = SkyOf(np.random.default_rng([seed, _CONTEXT_SEED]), epoch)
             for message in simulation.messages(progress):
                 for one in simulation.take_truth():
-                    truth.writerow(_truth_row(one))
+                    truth.writerow([*_truth_row(one), listed.add(one)])
                     summary.objects[one.kind] += 1
                 file, index = containers.add(message)
                 _count(summary, message)
@@ -110,6 +121,7 @@ def write(
                     row = (message.survey, message.alert_id, message.object_id, name, expected, detail)
                     faults.writerow((file, index, *row))
             containers.close()
+            listed.write(folder / SKY_FOLDER)
     except OSError as err:
         raise StoreUnavailable(f"cannot write to {folder}: {err.strerror or err}") from err
     return summary

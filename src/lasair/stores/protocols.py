@@ -6,13 +6,16 @@ be written raises StoreUnavailable and leaves what it held before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lasair.packets.batch import Columns, CutoutKind
+
+if TYPE_CHECKING:
+    from lasair.stores.classifications import Classified, Said
 
 #: Light curves live in name spaces: 'lsst', 'ztf', and 'lsst_ss' for LSST's movers (keyed by ssObjectId).
 Namespace = str
@@ -120,3 +123,28 @@ class QueryResult(NamedTuple):
     rows: list[tuple[Any, ...]]
     #: True when `row_limit` cut the answer
     truncated: bool
+
+
+class ClassificationStore(Protocol):
+    """What Sherlock said of objects, by (survey, object, version of catalogues and rules)."""
+
+    def version(self, text: str) -> int:
+        """Number of a version, greater than those of all before it; the same text has the same number for ever."""
+
+    def get(self, survey: str, version: int, objects: Sequence[int]) -> dict[int, Classified]:
+        """What was said of objects under a version; unknown ones are left out."""
+
+    def put(self, survey: str, version: int, rows: Sequence[Classified]) -> None:
+        """Keep what was said; of two rows of one object that of the greater (mjd_tai, alert_id) stays, the later
+        put among equals."""
+
+    def history(self, survey: str, object_id: int) -> list[Said]:
+        """What was said of an object, one entry a version, oldest version first."""
+
+    def outdated(self, survey: str, version: int, batch: int = 1000) -> Iterator[list[tuple[str, Classified]]]:
+        """Objects not asked about under a version, each once, with the text of the newest version that was and what it
+        said; in batches. Rows may be put while it goes on."""
+
+    def count(self, survey: str) -> int: ...
+
+    def close(self) -> None: ...

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from lasair.filter.features.ragged import strided
 from lasair.packets.batch import AlertBatch
 from lasair.schema.model import DETECTION
+from lasair.times import JD_MINUS_MJD, SECONDS_A_DAY, TAI_MINUS_UTC_S
 
 #: From MJD TAI to the Julian dates UTC that ZTF's columns hold [d]; 37 s of leap seconds since 2017.
-JD_UTC_MINUS_MJD_TAI = 2400000.5 - 37.0 / 86400.0
+JD_UTC_MINUS_MJD_TAI = JD_MINUS_MJD - TAI_MINUS_UTC_S / SECONDS_A_DAY
 #: Julian date where night 0 begins; night 1 is UT 2017-01-02.
 _JD_OF_NIGHT_0 = 2457754.5
 

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from lasair.filter.features.distance import distance_modulus, luminosity_distance_mpc
+from lasair.filter.features.distance import distance_modulus
+from lasair.sky.cosmology import luminosity_distance_mpc
 from tests.unit.filter.features.curves import context
 
 

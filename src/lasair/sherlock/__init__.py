@@ -1,0 +1,1 @@
+"""Sky context: which catalogued sources lie at a position, and what an alert there hence probably is."""
