@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -103,7 +102,7 @@ class Source(BaseModel):
             raise ValueError("names no column")
         return value
 
-    @cached_property
+    @property
     def expression(self) -> Expression:
         """The text compiled; what is no expression (`Kron radius`, `B-V mag`, `class`) is the name of a column."""
         return expression_or_name(self.source)
@@ -136,7 +135,7 @@ class View(BaseModel):
     def _compiles(cls, value: str) -> str:
         return _checked(value)
 
-    @cached_property
+    @property
     def predicate(self) -> Predicate:
         """The condition compiled; `all` holds for every row."""
         return compile_predicate("True" if self.where.strip() == "all" else self.where)
@@ -331,6 +330,16 @@ class Description(BaseModel):
     def _select(cls, value: str | None) -> str | None:
         return None if value is None else _checked(value)
 
+    @field_validator("coverage", mode="before")
+    @classmethod
+    def _coverage(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        try:
+            return (Where if "where" in value else MocFile).model_validate(value)
+        except ValidationError as err:
+            raise ValueError("; ".join(_problems(err))) from err
+
     @field_validator("float32")
     @classmethod
     def _floats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -394,12 +403,12 @@ class Description(BaseModel):
         """Views whose rows are kept in a file."""
         return [name for name, view in self.views.items() if view.sparse]
 
-    @cached_property
+    @property
     def selection(self) -> Predicate | None:
         """Which rows of the table belong to the catalogue; None for all."""
         return None if self.select is None else compile_predicate(self.select)
 
-    @cached_property
+    @property
     def derived(self) -> dict[str, Expression]:
         """Expressions of columns that a table may lack."""
         return {name: compile_expression(text) for name, text in self.derive.items()}
@@ -626,9 +635,8 @@ def parse_description(text: str, path: Path | None = None) -> Description:
 def _problems(err: ValidationError) -> list[str]:
     found: dict[str, str] = {}
     for one in err.errors():
-        key = ".".join(
-            str(part) for part in one["loc"] if part not in ("MocFile", "Where") and "literal" not in str(part)
-        )
+        loc = [str(part) for part in one["loc"]]
+        key = ".".join(loc[:1] if loc[:1] == ["coverage"] else loc)
         message = str(one["msg"]).removeprefix("Value error, ")
         if one["type"] == "extra_forbidden":
             message = "is no key" + (nearest(key, Description.model_fields) if "." not in key else "")

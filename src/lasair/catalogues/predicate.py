@@ -18,7 +18,7 @@ import operator
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ Value = Array | float | str
 _Node = Callable[["Values"], Value]
 
 _LONGEST = 10_000
+#: Compiled texts that are kept: those of a few catalogues.
+_KEPT = 1000
 #: Names in backquotes stand in the parsed text as letters from here on, one each.
 _STAND_IN = 0x4E00
 _YES = ("1", "t", "true", "y", "yes")
@@ -154,6 +156,7 @@ class Predicate(Expression):
             return _truth(self._node(values), values.n)
 
 
+@lru_cache(maxsize=_KEPT)
 def compile_expression(text: str) -> Expression:
     """An expression of names of columns, numbers, texts, + - * /, and functions.
 
@@ -170,6 +173,7 @@ def compile_expression(text: str) -> Expression:
     return Expression(text, *_compiled(text))
 
 
+@lru_cache(maxsize=_KEPT)
 def compile_predicate(text: str) -> Predicate:
     """A condition: comparisons of expressions (also chained), `in (…)`, `and`, `or`, `not`.
 
@@ -181,6 +185,7 @@ def compile_predicate(text: str) -> Predicate:
     return Predicate(text, *_compiled(text))
 
 
+@lru_cache(maxsize=_KEPT)
 def expression_or_name(text: str) -> Expression:
     """As `compile_expression`; a text that is not in the language (`B-V (mag)`, `class`) is the name of a column."""
     try:
@@ -400,9 +405,7 @@ def _count(parts: Sequence[Any], n: int) -> Value:
 def _of_numbers(do: Callable[..., Any]) -> Callable[[Sequence[Value], int], Value]:
     def call(parts: Sequence[Value], n: int) -> Value:
         found = do(*(np.asarray(numbers(part), np.float64) for part in parts))
-        return np.asarray(
-            np.broadcast_to(np.where(np.isinf(found), np.nan, found), (n,) if np.ndim(found) < 2 else found.shape)
-        )
+        return np.asarray(np.broadcast_to(np.where(np.isinf(found), np.nan, found), (n,)))
 
     return call
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lasair.cli.output import print_json, say
-from lasair.cli.state import State, schema_source, schemas_option, state_option
+from lasair.cli.state import State, schema_source, schemas_option, state_folder, state_option
+from lasair.errors import BadDefinition, LasairError, StoreUnavailable
 
 if TYPE_CHECKING:
     from lasair.ledger.model import Counts
+    from lasair.ledger.store import Ledger
     from lasair.packets.batch import Message, Refused
     from lasair.pipeline import Pipeline
+    from lasair.stores.open import Stores
 
 
 @click.command("run")
@@ -33,15 +37,20 @@ if TYPE_CHECKING:
 def run_command(paths: tuple[Path, ...], filters: Path | None, schemas: str | None, as_json: bool, state: State) -> int:
     """Take the packets in PATHS (files or folders) through the whole chain.
 
+    Of folders it reads the files that end in .avro or .bin, those below included; a file that is named is read
+    whatever its ending. Exit code 2 when there is no such file under any of PATHS.
+
     Stopped or crashed, the same command goes on where it was. Run again after it finished, it counts the alerts as
     duplicates and changes nothing else. Exit code 0 when the ledger closes, also when packets were set aside.
+
+    A wrong file under --filters is named and the others are added, but no packet is read then: its alerts would pass
+    that filter by for ever.
     """
+    files = packets_in(paths)
     with state.writing():
         if filters:
-            from lasair.cli.filters import add_folder
-
-            add_folder(state, filters)
-        summary = run_paths(state, paths, schemas)
+            add_filters(state, filters)
+        summary = run_paths(state, paths, schemas, files)
     if as_json:
         print_json(summary)
     else:
@@ -49,8 +58,80 @@ def run_command(paths: tuple[Path, ...], filters: Path | None, schemas: str | No
     return 1 if summary["ledger"]["wrong"] or summary["stopped"] else 0
 
 
-def run_paths(state: State, paths: tuple[Path, ...], schemas: str | None) -> dict[str, Any]:
-    """Run the pipeline over files; the summary. The caller holds the state."""
+def packets_in(paths: Iterable[Path]) -> list[Path]:
+    """The packet files in files and folders, each once. A path without any is named on stderr.
+
+    Raises
+    ------
+    click.UsageError
+        There is none under any of the paths.
+    """
+    from lasair.packets.files import SUFFIXES, packet_files
+
+    endings = " or ".join(SUFFIXES)
+    # a dictionary keeps the order; a file that is named twice is read once
+    found: dict[Path, None] = {}
+    without = []
+    for path in paths:
+        files = list(packet_files(path.resolve()))
+        found.update(dict.fromkeys(files))
+        if not files:
+            without.append(str(path))
+    if not found:
+        raise click.UsageError(
+            f"no packet file in {', '.join(without)}: of folders 'lasair run' reads the files that end in {endings}, "
+            "those below included; name another folder, or name the files themselves"
+        )
+    for one in without:
+        say(f"lasair: no packet file in {one}: none ends in {endings}")
+    return list(found)
+
+
+def add_filters(state: State, folder: Path) -> int:
+    """Add and activate the filter files of a folder; how many. Each wrong one gets a line on stderr.
+
+    Raises
+    ------
+    BadDefinition
+        Some were wrong; the others are added and active.
+    """
+    from lasair.definitions import edit
+    from lasair.definitions.django import connect
+    from lasair.definitions.filter_file import read_filter_file
+
+    connect(state.definitions)
+    files = sorted(folder.glob("*.toml"))
+    wrong = 0
+    for file in files:
+        try:
+            edit.activate(edit.add_filter(read_filter_file(file)).name)
+        except StoreUnavailable:
+            raise
+        except LasairError as err:
+            # in one line, whatever the file says
+            reason = " ".join(str(err).removeprefix(f"{file}: ").split())
+            say(f"lasair: {file}: {reason}; correct it, then run again")
+            wrong += 1
+    if wrong:
+        raise BadDefinition(
+            f"{wrong} of {len(files)} filter files in {folder} are wrong; the others are active, no packet was read"
+        )
+    if not files:
+        say(f"lasair: no *.toml file in {folder}: no filter was added")
+    return len(files)
+
+
+def run_paths(
+    state: State, paths: tuple[Path, ...], schemas: str | None, files: Sequence[Path] | None = None
+) -> dict[str, Any]:
+    """Run the pipeline over files; the summary. The caller holds the state.
+
+    Parameters
+    ----------
+    paths : files or folders; schemas are also looked for near them
+    schemas : where schemas are, as the option --schemas has it
+    files : the packet files in `paths`, when they are known already
+    """
     from lasair import logs
     from lasair.ledger.model import Counts
     from lasair.packets.files import read_messages
@@ -60,26 +141,30 @@ def run_paths(state: State, paths: tuple[Path, ...], schemas: str | None) -> dic
     settings = state.settings
     logs.set_up(settings.log_level)
     absolute = tuple(path.resolve() for path in paths)
+    files = packets_in(paths) if files is None else files
     run = Counts()
-    touched: set[str] = set()
+    recovered = set_aside_before = 0
     with state.ledger() as ledger, state.stores() as stores, _stop_on_signal() as stop:
         pipeline = Pipeline(settings, stores, ledger, schema_source(schemas, absolute, settings), state.definitions)
         calm_collector()
         started, cpu = time.monotonic(), time.process_time()
-        with _progress(absolute, pipeline) as advance:
-            records = read_messages(absolute, start=ledger.position)
+        with _progress(files, pipeline, stop) as advance:
+            records = read_messages(files, start=ledger.position)
             for work in batches(
                 _until(records, stop), most_alerts=settings.batch_alerts, most_bytes=settings.batch_bytes
             ):
                 committed = pipeline.process(work)
-                touched.update(work.positions())
                 run.add(committed.counts)
+                recovered += committed.recovered
+                set_aside_before += committed.set_aside_before
                 advance(work.bytes, run)
         if not stop:
             pipeline.fit()
-            ledger.finish_run(touched | {str(one) for one in absolute})
+            # all of them: files that an earlier, interrupted run had read to their end left a position too
+            ledger.finish_run(str(one) for one in files)
         wall, cpu = time.monotonic() - started, time.process_time() - cpu
-        return _summary(state, ledger, pipeline, run, wall, cpu, bool(stop))
+        summary = _summary(state, ledger, stores, pipeline, run, wall, cpu)
+    return {**summary, "recovered": recovered, "set_aside_before": set_aside_before, "stopped": bool(stop)}
 
 
 def _until(records: Iterable[Message | Refused], stop: list[int]) -> Iterator[Message | Refused]:
@@ -109,7 +194,7 @@ def _stop_on_signal() -> Iterator[list[int]]:
 
 
 @contextmanager
-def _progress(paths: tuple[Path, ...], pipeline: Pipeline) -> Iterator[Any]:
+def _progress(files: Sequence[Path], pipeline: Pipeline, stop: list[int]) -> Iterator[Any]:
     """A progress bar by bytes with alerts/s and the split over stages; nothing when stderr is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -118,12 +203,10 @@ def _progress(paths: tuple[Path, ...], pipeline: Pipeline) -> Iterator[Any]:
     if not console.is_terminal:
         yield lambda size, counts: None
         return
-    total = sum(
-        file.stat().st_size
-        for path in paths
-        for file in ([path] if path.is_file() else path.rglob("*"))
-        if file.suffix in (".avro", ".bin")
-    )
+    total = 0
+    for file in files:
+        with suppress(OSError):  # one that is gone becomes a dead letter
+            total += file.stat().st_size
     started = time.monotonic()
     bar = Progress(
         TextColumn("{task.description}"),
@@ -144,11 +227,12 @@ def _progress(paths: tuple[Path, ...], pipeline: Pipeline) -> Iterator[Any]:
             bar.update(task, advance=size, description=f"{counts.read:,} alerts, {rate:,.0f}/s: {split}")
 
         yield advance
-        bar.update(task, completed=max(total, 1))
+        if not stop:
+            bar.update(task, completed=max(total, 1))
 
 
 def _summary(
-    state: State, ledger: Any, pipeline: Pipeline, run: Counts, wall: float, cpu: float, stopped: bool
+    state: State, ledger: Ledger, stores: Stores, pipeline: Pipeline, run: Counts, wall: float, cpu: float
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -162,26 +246,37 @@ def _summary(
         "run": asdict(run),
         "total": asdict(total(ledger.books().values())),
         "ledger": {"closes": not (wrong := ledger.audit()), "wrong": wrong},
+        "dead_letters": ledger.count_dead_letters(),
         "streams": topics,
-        "an_object": _an_object(ledger, topics),
         "filter_errors": [one._asdict() for one in ledger.filter_troubles()],
+        **_worth_a_look(ledger, stores),
         "cpu_s": {"total": cpu, **pipeline.cpu_s},
         "wall_s": wall,
         "alerts_per_s": run.read / wall if wall > 0 else None,
-        "stopped": stopped,
     }
 
 
-def _an_object(ledger: Any, topics: list[dict[str, Any]]) -> str | None:
-    """An object worth a look: that of the last message of the largest stream."""
+def _worth_a_look(ledger: Ledger, stores: Stores) -> dict[str, Any]:
+    """What commands can be tried on: a stream with messages, an object with a light curve, surveys with objects."""
     import orjson
 
-    if not topics:
-        return None
-    largest = max(topics, key=lambda one: one["messages"])
-    for message in ledger.read_topic(largest["topic"], largest["messages"] - 1, 1):
-        return str(orjson.loads(message.payload)["lasair"]["object"])
-    return None
+    from lasair.schema.model import SURVEYS, object_key, table
+
+    a_stream = an_object = None
+    for topic in sorted(ledger.topics(), key=lambda one: -one.messages):
+        # the last message is the last to expire
+        last = next(ledger.read_topic(topic.topic, topic.messages - 1, 1), None)
+        if last is not None:
+            a_stream, an_object = topic.topic, str(orjson.loads(last.payload)["lasair"]["object"])
+            break
+    surveys = []
+    for survey in SURVEYS:
+        sql = f'SELECT "{object_key(survey)}" FROM "{table("objects", survey).physical}" LIMIT 1'
+        rows = stores.objects.query(sql, {}, time_limit_s=10.0, row_limit=1).rows
+        if rows:
+            surveys.append(survey)
+            an_object = an_object or str(rows[0][0])
+    return {"a_stream": a_stream, "an_object": an_object, "surveys": surveys}
 
 
 def print_summary(summary: dict[str, Any], state: State) -> None:
@@ -189,7 +284,7 @@ def print_summary(summary: dict[str, Any], state: State) -> None:
     run, total = summary["run"], summary["total"]
     echo = click.echo
     echo(
-        f"\nRead {run['read']:,} records in {summary['wall_s']:.1f} s"
+        f"\nRead {run['read'] + summary['set_aside_before']:,} records in {summary['wall_s']:.1f} s"
         f" ({summary['alerts_per_s'] or 0:,.0f}/s, {summary['cpu_s']['total']:.1f} s of CPU)"
     )
     rows = [
@@ -202,6 +297,12 @@ def print_summary(summary: dict[str, Any], state: State) -> None:
             f" + {run['over_limit']:,} over limit + {run['already_delivered']:,} delivered before",
         ),
     ]
+    if summary["recovered"]:
+        rows.insert(1, ("recovered", f"{summary['recovered']:,} of the decoded, which were dead letters before"))
+    if summary["set_aside_before"]:
+        rows.insert(
+            1, ("before", f"{summary['set_aside_before']:,} more are dead letters already, and still cannot be used")
+        )
     for name, text in rows:
         echo(f"  {name:<10} {text}")
     spent = {name: cpu for name, cpu in summary["cpu_s"].items() if name != "total"}
@@ -224,21 +325,26 @@ def print_summary(summary: dict[str, Any], state: State) -> None:
     if summary["stopped"]:
         echo("Stopped early; the same command goes on from here.")
     echo("\nWhere to look next")
-    where = f" --state {state.path}" if state.path != Path("state") else ""
+    # a command without --state finds the folder of the environment
+    where = "" if state.path == state_folder(None) else f" --state {shlex.quote(str(state.path))}"
     for command in next_commands(summary):
         echo(f"  lasair {command}{where}")
 
 
+#: A query that gives rows wherever the survey has objects.
+_FIRST_QUERY = {
+    "lsst": 'query "diaObjectId, ra, decl, nDiaSources" objects --order-by "nDiaSources DESC" --limit 10',
+    "ztf": 'query "objectId, ramean, decmean, ncand" objects --order-by "ncand DESC" --limit 10',
+}
+
+
 def next_commands(summary: dict[str, Any]) -> list[str]:
-    """Commands worth a try after a run."""
+    """Commands worth a try after a run: only such as find something in the state."""
     found = ["ledger", "status"]
-    if summary["streams"]:
-        found.append(f"stream read {max(summary['streams'], key=lambda s: s['messages'])['topic']} --limit 3")
+    if summary["a_stream"]:
+        found.append(f"stream read {summary['a_stream']} --limit 3")
     if summary["an_object"]:
         found.append(f"lightcurve {summary['an_object']} --plot lightcurve.png")
-    if summary["run"]["set_aside"]:
+    if summary["dead_letters"]:
         found.append("dead-letters")
-    found.append(
-        'query "diaObjectId, ra, decl, nDiaSources" objects "nDiaSources > 5" --order-by "nDiaSources DESC" --limit 10'
-    )
-    return found
+    return found + [_FIRST_QUERY[survey] for survey in summary["surveys"]]
