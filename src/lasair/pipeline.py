@@ -93,10 +93,10 @@ class Pipeline:
             log.warning("filter %d fails: %s (told once; 'lasair filter show' keeps it)", filter_id, reason)
         return committed
 
-    def fit(self) -> None:
-        """Make the fits that are due, when nobody waits for a notification."""
+    def fit(self, stop: Sequence[int] = ()) -> None:
+        """Make the fits that are due, when nobody waits for a notification; ends early when `stop` gets an item."""
         with self._timed("fits"):
-            while make_fits(self._ledger, self._stores):
+            while not stop and make_fits(self._ledger, self._stores):
                 pass
 
     def _quota(self, one: ActiveFilter) -> int:

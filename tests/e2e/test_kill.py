@@ -58,11 +58,11 @@ def undisturbed(night: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 @pytest.mark.parametrize("target", TARGETS)
 def test_killed_at_a_boundary(when: str, target: str, night: Path, undisturbed: dict[str, Any], tmp_path: Path) -> None:
     state = new_state(tmp_path)
-    for nth in (1, 3):
+    # a run finishes once: a second one would come to its end, and the third would be another reading
+    for nth in (1,) if target == "ledger-finish" else (1, 3):
         command = [sys.executable, "-m", "tests.support.crash_run", when, target, str(nth), str(state), str(night)]
         killed = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=120, check=False)
-        if target != "ledger-finish" or nth == 1:
-            assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
     if target == "ledger-finish" and when == "after":
         # that run had finished: the books are those of the undisturbed run, and what came after is a second reading
         assert content(state)["total"]["stored"] == undisturbed["total"]["stored"]

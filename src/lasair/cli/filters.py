@@ -11,7 +11,7 @@ import click
 
 from lasair.cli.output import format_option, print_json, print_rows, say
 from lasair.cli.state import State, state_option
-from lasair.errors import BadDefinition, LasairError, NotFound, StoreUnavailable
+from lasair.errors import BadDefinition, NotFound, StoreUnavailable
 
 
 @click.group("filter")
@@ -20,28 +20,6 @@ def filter_command() -> None:
 
     A filter is a small file NAME.toml with name, survey, tables, select, where and output (plain, lite or full).
     """
-
-
-def add_folder(state: State, folder: Path) -> int:
-    """Add and activate every filter file of a folder; BadDefinition names the wrong ones, the others are added."""
-    from lasair.definitions import edit
-    from lasair.definitions.django import connect
-    from lasair.definitions.filter_file import read_filter_file
-
-    connect(state.definitions)
-    wrong, added = [], 0
-    for file in sorted(folder.glob("*.toml")):
-        try:
-            one = edit.add_filter(read_filter_file(file))
-            edit.activate(one.name)
-            added += 1
-        except LasairError as err:
-            wrong.append(f"{file.name}: {err}")
-    if wrong:
-        raise BadDefinition("; ".join(wrong))
-    if not added:
-        say(f"no *.toml files in {folder}: no filter was added")
-    return added
 
 
 @filter_command.command("add")

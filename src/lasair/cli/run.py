@@ -158,13 +158,13 @@ def run_paths(
                 recovered += committed.recovered
                 set_aside_before += committed.set_aside_before
                 advance(work.bytes, run)
-        if not stop:
-            pipeline.fit()
+        pipeline.fit(stop)
+        if finished := not stop:
             # all of them: files that an earlier, interrupted run had read to their end left a position too
             ledger.finish_run(str(one) for one in files)
         wall, cpu = time.monotonic() - started, time.process_time() - cpu
         summary = _summary(state, ledger, stores, pipeline, run, wall, cpu)
-    return {**summary, "recovered": recovered, "set_aside_before": set_aside_before, "stopped": bool(stop)}
+    return {**summary, "recovered": recovered, "set_aside_before": set_aside_before, "stopped": not finished}
 
 
 def _until(records: Iterable[Message | Refused], stop: list[int]) -> Iterator[Message | Refused]:

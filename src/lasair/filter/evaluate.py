@@ -118,7 +118,7 @@ def enter_matches(
             counts = outcome.at(places[whose[j]])
             counts.matched += 1
             counts.over_limit += 1
-        if result.filter.filter_id in outcome.closed:
+        if outcome.is_closed(result.filter.filter_id):
             for j in result.alerts.tolist():
                 counts = outcome.at(places[whose[j]])
                 counts.matched += 1

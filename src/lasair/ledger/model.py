@@ -77,9 +77,9 @@ class Outcome:
     decoded: list[tuple[str, int]] = field(default_factory=list)
     #: matches to deliver, with the place of their alert, in the order of delivery
     deliveries: list[tuple[Delivery, Place]] = field(default_factory=list)
-    #: filters that had used up their quota before this batch
-    closed: frozenset[int] = frozenset()
-    #: filter id -> most bytes a UTC day, -1 for no limit
+    #: filter id -> bytes of its day with the message that closed its stream before this batch, as `closed_filters` says
+    closed: Mapping[int, int] = field(default_factory=dict)
+    #: filter id -> most bytes a UTC day, -1 for no limit; a filter that is not named has none
     quotas: Mapping[int, int] = field(default_factory=dict)
     #: filter version id -> (filter id, what went wrong)
     filter_errors: dict[int, tuple[int, str]] = field(default_factory=dict)
@@ -91,11 +91,23 @@ class Outcome:
     def at(self, place: Place) -> Counts:
         return self.counts.setdefault(place, Counts())
 
+    def is_closed(self, filter_id: int) -> bool:
+        """True when no message of the filter fits into the rest of its day, so that none need be made."""
+        return not self.fits(filter_id, self.closed.get(filter_id, 0))
+
+    def fits(self, filter_id: int, day_bytes: int) -> bool:
+        """Whether a filter may deliver so many bytes in one UTC day."""
+        return not 0 <= self.quotas.get(filter_id, -1) < day_bytes
+
 
 class Committed(NamedTuple):
     """What the commit decided."""
 
-    #: totals over the batch, deliveries included
+    #: totals over the batch, deliveries included; a record that is a dead letter already, and still is, is not in them
     counts: Counts
     #: errors of filters to tell their owners about for the first time: (filter id, message)
     to_tell: list[tuple[int, str]]
+    #: former dead letters among the decoded
+    recovered: int
+    #: records that were dead letters already, and still are
+    set_aside_before: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasair.errors import NotFound
+from lasair.ledger.letters import self_contained
 from lasair.ledger.model import COUNT_NAMES, Committed, Counts, Outcome, Place
 from lasair.packets.batch import Message
 from lasair.stores.files import connect, guarded
@@ -35,6 +37,7 @@ CREATE TABLE IF NOT EXISTS messages (
   topic TEXT NOT NULL, offset INTEGER NOT NULL, at REAL NOT NULL, packed INTEGER NOT NULL, payload BLOB NOT NULL,
   PRIMARY KEY (topic, offset)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS messages_at ON messages (at);
+-- closed: 0, or the bytes of the day with the message that was too much (a quota of so many would have let it through)
 CREATE TABLE IF NOT EXISTS usage (
   filter_id INTEGER NOT NULL, day INTEGER NOT NULL, bytes INTEGER NOT NULL, closed INTEGER NOT NULL,
   PRIMARY KEY (filter_id, day)) WITHOUT ROWID;
@@ -147,20 +150,21 @@ class Ledger:
                 known += [row[0] for row in self._db.execute(sql, (survey, *some))]
         return np.isin(alert_ids, np.array(known, dtype=np.int64))
 
-    def closed_filters(self, now: float) -> frozenset[int]:
-        """Filters that have used up their quota of this UTC day: their messages need not be made."""
-        rows = self._db.execute("SELECT filter_id FROM usage WHERE day = ? AND closed", (int(now // _SECONDS_A_DAY),))
-        return frozenset(row[0] for row in rows)
+    def closed_filters(self, now: float) -> dict[int, int]:
+        """Filters whose stream was closed this UTC day, and the daily quota [bytes] that would open each again."""
+        day = int(now // _SECONDS_A_DAY)
+        return dict(self._db.execute("SELECT filter_id, closed FROM usage WHERE day = ? AND closed", (day,)))
 
     # ---- the commit
 
     def commit(self, outcome: Outcome) -> Committed:
-        """Enter one batch: all of it, or (StoreUnavailable, a crash) nothing of it."""
+        """Enter one batch: all of it, or (StoreUnavailable, a crash) nothing of it. The outcome stays as it is."""
+        counts = {place: replace(one) for place, one in outcome.counts.items()}
         with self._transaction():
             day = int(outcome.now // _SECONDS_A_DAY)
-            self._take_back(outcome)
-            self._set_aside(outcome)
-            self._deliver(outcome, day)
+            recovered = self._take_back(outcome)
+            before = self._set_aside(outcome, counts)
+            self._deliver(outcome, day, counts)
             to_tell = self._note_errors(outcome)
             self._note_seen(outcome, day)
             self._db.executemany(
@@ -172,99 +176,116 @@ class Ledger:
                 "INSERT INTO positions VALUES (?, ?) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset",
                 outcome.positions.items(),
             )
-            names = ", ".join(COUNT_NAMES)
-            sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNT_NAMES)
-            marks = ", ".join("?" * (2 + len(COUNT_NAMES)))
-            self._db.executemany(
-                f"INSERT INTO counts (partition, night, {names}) VALUES ({marks}) ON CONFLICT DO UPDATE SET {sums}",
-                [(*place, *(getattr(c, name) for name in COUNT_NAMES)) for place, c in outcome.counts.items()],
-            )
+            self._count(counts)
+            self._count(recovered)
         total = Counts()
-        for counts in outcome.counts.values():
-            total.add(counts)
-        return Committed(total, to_tell)
+        for one in counts.values():
+            total.add(one)
+        return Committed(total, to_tell, -sum(one.set_aside for one in recovered.values()), before)
 
-    def _take_back(self, outcome: Outcome) -> None:
-        """A dead letter that can be read now is counted where it is read now, not where it was refused."""
+    def _count(self, counts: Mapping[Place, Counts]) -> None:
+        names = ", ".join(COUNT_NAMES)
+        sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNT_NAMES)
+        marks = ", ".join("?" * (2 + len(COUNT_NAMES)))
+        self._db.executemany(
+            f"INSERT INTO counts (partition, night, {names}) VALUES ({marks}) ON CONFLICT DO UPDATE SET {sums}",
+            [(*place, *(getattr(one, name) for name in COUNT_NAMES)) for place, one in counts.items()],
+        )
+
+    def _take_back(self, outcome: Outcome) -> dict[Place, Counts]:
+        """Remove dead letters that can be read now; what to add to the books, which counted each as set aside.
+
+        Such a record is counted where it is read now, not where it was refused.
+        """
+        corrections: dict[Place, Counts] = {}
         if not outcome.decoded or self._db.execute("SELECT 1 FROM dead_letters LIMIT 1").fetchone() is None:
-            return
+            return corrections
         for partition, offset in outcome.decoded:
             row = self._db.execute(
                 "DELETE FROM dead_letters WHERE partition = ? AND offset = ? RETURNING night", (partition, offset)
             ).fetchone()
             if row:
-                before = outcome.at(Place(partition, int(row[0])))
-                before.read -= 1
-                before.set_aside -= 1
+                then = corrections.setdefault(Place(partition, int(row[0])), Counts())
+                then.read -= 1
+                then.set_aside -= 1
+        return corrections
 
-    def _set_aside(self, outcome: Outcome) -> None:
-        """Keep the refused records. One that is held already is the same record read again: it is not counted again."""
+    def _set_aside(self, outcome: Outcome, counts: dict[Place, Counts]) -> int:
+        """Keep the refused records; how many were held already.
+
+        One that is held is the same record read again: it is not counted again, and the reason is the newest.
+        """
+        held = 0
         for message, reason, retry in outcome.refused:
             place = Place(message.partition, utc_night(message.arrived))
+            key = (message.partition, message.offset)
+            said = (reason, int(retry), self_contained(message))
+            here = counts.setdefault(place, Counts())
             new = self._db.execute(
                 "INSERT OR IGNORE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    message.partition,
-                    message.offset,
-                    place.night,
-                    message.arrived,
-                    reason,
-                    int(retry),
-                    bytes(message.value),
-                ),
+                (*key, place.night, message.arrived, *said),
             ).rowcount
             if new:
-                outcome.at(place).set_aside += 1
-            else:
-                outcome.at(place).read -= 1
+                here.set_aside += 1
+                continue
+            self._db.execute(
+                "UPDATE dead_letters SET reason = ?, retry = ?, value = ? WHERE partition = ? AND offset = ?",
+                (*said, *key),
+            )
+            here.read -= 1
+            held += 1
+        return held
 
-    def _deliver(self, outcome: Outcome, day: int) -> None:
+    def _deliver(self, outcome: Outcome, day: int, counts: dict[Place, Counts]) -> None:
         if not outcome.deliveries:
             return
         usage = self._db.execute("SELECT filter_id, bytes, closed FROM usage WHERE day = ?", (day,)).fetchall()
         used = {row[0]: (row[1], row[2]) for row in usage}
-        before = dict(used)
-        offsets = {
-            row[0]: [row[1], row[2], row[3]]
+        used_before = dict(used)
+        topics = {
+            row[0]: (row[1], row[2], row[3])
             for row in self._db.execute("SELECT topic, filter_id, next_offset, bytes FROM topics")
         }
+        topics_before = dict(topics)
         rows = []
         for one, place in outcome.deliveries:
-            counts = outcome.at(place)
+            here = counts.setdefault(place, Counts())
             new = self._db.execute(
                 "INSERT OR IGNORE INTO delivered VALUES (?, ?, ?, ?)",
                 (one.filter_version_id, one.survey, one.alert_id, day),
             ).rowcount
             if not new:
-                counts.already_delivered += 1
+                here.already_delivered += 1
                 continue
-            size, quota = len(one.payload), outcome.quotas.get(one.filter_id, -1)
+            size = len(one.payload)
             spent, closed = used.get(one.filter_id, (0, 0))
-            if closed or 0 <= quota < spent + size:
-                # The first message that does not fit ends the filter's day; another day's replay may deliver it.
-                used[one.filter_id] = (spent, 1)
+            if not outcome.fits(one.filter_id, max(closed, spent + size)):
+                # The first message that does not fit closes the stream, and keeps it closed for smaller ones that
+                # would fit, until the quota is raised for it. What is not delivered is not remembered as delivered.
+                if outcome.fits(one.filter_id, closed):
+                    closed = spent + size
+                used[one.filter_id] = (spent, closed)
                 self._db.execute(
                     "DELETE FROM delivered WHERE version_id = ? AND survey = ? AND alert_id = ?",
                     (one.filter_version_id, one.survey, one.alert_id),
                 )
-                counts.over_quota += 1
+                here.over_quota += 1
                 continue
             used[one.filter_id] = (spent + size, 0)
-            topic = offsets.setdefault(one.topic, [one.filter_id, 0, 0])
-            rows.append((one.topic, topic[1], outcome.now, *_pack(one.payload)))
-            topic[1] += 1
-            topic[2] += size
-            counts.delivered += 1
+            filter_id, offset, length = topics.get(one.topic, (one.filter_id, 0, 0))
+            rows.append((one.topic, offset, outcome.now, *_pack(one.payload)))
+            topics[one.topic] = (filter_id, offset + 1, length + size)
+            here.delivered += 1
         self._db.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?)", rows)
         self._db.executemany(
             "INSERT INTO usage VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET bytes = excluded.bytes, closed = excluded.closed",
-            [(name, day, *values) for name, values in used.items() if values != before.get(name)],
+            [(name, day, *values) for name, values in used.items() if values != used_before.get(name)],
         )
         self._db.executemany(
             "INSERT INTO topics VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset, bytes = excluded.bytes",
-            [(topic, *values) for topic, values in offsets.items()],
+            [(topic, *values) for topic, values in topics.items() if values != topics_before.get(topic)],
         )
 
     def _note_errors(self, outcome: Outcome) -> list[tuple[int, str]]:
@@ -369,6 +390,10 @@ class Ledger:
         for row in self._db.execute(sql):
             yield DeadLetter._make(row)._replace(retry=bool(row[5]))
 
+    def count_dead_letters(self) -> int:
+        """How many dead letters are held."""
+        return self._one("SELECT count(*) FROM dead_letters")
+
     def filter_troubles(self) -> list[FilterTrouble]:
         return [FilterTrouble(*row) for row in self._db.execute("SELECT * FROM filter_errors ORDER BY version_id")]
 
@@ -386,7 +411,7 @@ class Ledger:
     # ---- expiry
 
     def expire(self, now: float, *, stream_days: float, dead_letter_days: float, seen_days: float) -> dict[str, int]:
-        """Remove what is old; how much of each."""
+        """Remove what is old; how much of each. What filters used on earlier days goes with it."""
         removed = {}
         with self._transaction():
             removed["messages"] = self._db.execute(
@@ -398,6 +423,7 @@ class Ledger:
             oldest = int(now // _SECONDS_A_DAY - seen_days)
             removed["seen"] = self._db.execute("DELETE FROM seen WHERE day < ?", (oldest,)).rowcount
             self._db.execute("DELETE FROM delivered WHERE day < ?", (oldest,))
+            self._db.execute("DELETE FROM usage WHERE day < ?", (int(now // _SECONDS_A_DAY),))
             for name, count in removed.items():
                 self._add_total(f"{name}_expired", count)
         return removed

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lasair.errors import NotFound
 from lasair.ledger.model import Counts, Outcome, Place
-from lasair.ledger.store import Ledger, utc_night
+from lasair.ledger.store import Ledger, letters_as_messages, utc_night
 from lasair.packets.batch import Message, Refused
+from lasair.packets.containers import single_record
+from lasair.packets.decode import decode
+from lasair.simulate.profiles import simulate
 from lasair.streams.forms import Delivery
 
 NOW = 1_790_000_000.0
@@ -78,6 +85,91 @@ def test_quota_counts_bytes_of_the_day(ledger: Ledger) -> None:
     assert ledger.audit() == []
 
 
+SIZE = len(delivery(1).payload)
+
+
+def test_a_raised_quota_opens_the_stream_again(ledger: Ledger) -> None:
+    ledger.commit(batch([1, 2], [1, 2], quotas={7: SIZE}))
+    assert ledger.closed_filters(NOW) == {7: 2 * SIZE}
+    for quota, delivered in ((SIZE, 0), (2 * SIZE - 1, 0), (2 * SIZE, 1), (-1, 1)):
+        alert = 10 + quota
+        outcome = batch([alert], [alert], quotas={7: quota}, closed=ledger.closed_filters(NOW))
+        # what the pipeline asks before it makes messages agrees with what the commit decides
+        assert outcome.is_closed(7) == (quota in (SIZE, 2 * SIZE - 1))
+        counts = ledger.commit(outcome).counts
+        assert (counts.delivered, counts.over_quota) == (delivered, 1 - delivered)
+    assert ledger.closed_filters(NOW) == {}
+    assert ledger.audit() == []
+
+
+def test_a_closed_stream_lets_no_smaller_message_pass(ledger: Ledger) -> None:
+    large, small = delivery(1, payload=b"x" * 90), delivery(2, payload=b"x")
+    outcome = batch([1], [], quotas={7: 50})
+    outcome.deliveries = [(large, PLACE), (small, PLACE)]
+    outcome.at(PLACE).matched = 2
+    assert ledger.commit(outcome).counts.over_quota == 2
+    # raised, but not enough for the message that closed it
+    outcome = batch([], [], quotas={7: 80})
+    outcome.deliveries = [(small, PLACE)]
+    outcome.at(PLACE).matched = 1
+    assert ledger.commit(outcome).counts.over_quota == 1
+    # enough for that one; the next that is too large closes it again, by its own size
+    outcome = batch([], [], quotas={7: 100})
+    outcome.deliveries = [(small, PLACE), (delivery(3, payload=b"x" * 120), PLACE), (delivery(4), PLACE)]
+    outcome.at(PLACE).matched = 3
+    counts = ledger.commit(outcome).counts
+    assert (counts.delivered, counts.over_quota) == (1, 2)
+    assert ledger.closed_filters(NOW) == {7: 121}
+    assert ledger.audit() == []
+
+
+def test_a_match_over_quota_is_delivered_once_when_it_comes_again(ledger: Ledger) -> None:
+    ledger.commit(batch([1], [1], quotas={7: 0}))
+    for delivered in (1, 0):
+        counts = ledger.commit(batch([], [1], quotas={7: SIZE})).counts
+        assert (counts.delivered, counts.already_delivered) == (delivered, 1 - delivered)
+    assert ledger.audit() == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-1, 60), st.lists(st.tuples(st.integers(0, 9), st.integers(1, 30)), max_size=5)),
+        max_size=8,
+    ),
+    st.sets(st.integers(0, 7)),
+)
+def test_quotas_under_failed_commits(steps: list[tuple[int, list[tuple[int, int]]]], failing: set[int]) -> None:
+    """A batch that fails on its way and is given again leaves the same streams as one that does not."""
+
+    def run(fail: set[int]) -> tuple[list[tuple[int, bytes]], dict[int, int], Counts]:
+        with TemporaryDirectory() as folder:
+            ledger = Ledger(Path(folder) / "ledger.db", durable=False)
+            for i, (quota, matches) in enumerate(steps):
+                outcome = batch([], [], quotas={7: quota})
+                outcome.deliveries = [(delivery(one, payload=b"x" * size), PLACE) for one, size in matches]
+                outcome.at(PLACE).matched = len(matches)
+                if i in fail:
+                    outcome.fits_due = [("lsst", None, 0.0, 0)]  # type: ignore[list-item]
+                    with pytest.raises(sqlite3.IntegrityError):
+                        ledger.commit(outcome)
+                    outcome.fits_due = []
+                ledger.commit(outcome)
+            assert ledger.audit() == []
+            messages = [(one.offset, one.payload) for one in ledger.read_topic("lasair_1_x")] if ledger.topics() else []
+            found = messages, ledger.closed_filters(NOW), sum_of(ledger)
+            ledger.close()
+            return found
+
+    assert run(failing) == run(set())
+
+
+def sum_of(ledger: Ledger) -> Counts:
+    total = Counts()
+    for one in ledger.books().values():
+        total.add(one)
+    return total
+
+
 def test_a_loss_is_noticed(ledger: Ledger) -> None:
     outcome = batch([1, 2], [])
     outcome.at(PLACE).filtered = 1
@@ -101,9 +193,11 @@ def set_aside(*letters: Refused) -> Outcome:
 
 
 def test_a_dead_letter_read_again_is_counted_once(ledger: Ledger) -> None:
-    ledger.commit(set_aside(refused(0), refused(1)))
-    ledger.commit(set_aside(refused(0), refused(1)))
-    assert ledger.books()[PLACE] == Counts(read=2, set_aside=2)
+    first = ledger.commit(set_aside(refused(0), refused(1)))
+    again = ledger.commit(set_aside(refused(0), refused(1), refused(2)))
+    assert (first.counts, first.set_aside_before) == (Counts(read=2, set_aside=2), 0)
+    assert (again.counts, again.set_aside_before) == (Counts(read=1, set_aside=1), 2)
+    assert ledger.books()[PLACE] == Counts(read=3, set_aside=3)
     assert ledger.audit() == []
 
 
@@ -113,13 +207,46 @@ def test_a_dead_letter_that_can_be_read_now_is_taken_back(ledger: Ledger) -> Non
     outcome = Outcome(now=NOW + 86_400, decoded=[(PLACE.partition, 0)], seen={"lsst": np.array([9])})
     counts = outcome.at(later)
     counts.read = counts.decoded = counts.stored = counts.filtered = 1
-    ledger.commit(outcome)
+    committed = ledger.commit(outcome)
+    # nothing is negative in what the batch did; only the books are corrected
+    assert (committed.counts, committed.recovered) == (Counts(read=1, decoded=1, stored=1, filtered=1), 1)
     assert [one.offset for one in ledger.dead_letters()] == [1]
     assert ledger.books() == {
         PLACE: Counts(read=1, set_aside=1),
         later: Counts(read=1, decoded=1, stored=1, filtered=1),
     }
     assert ledger.audit() == []
+
+
+def test_a_dead_letter_has_the_newest_reason(ledger: Ledger) -> None:
+    ledger.commit(set_aside(refused(0, retry=True)))
+    message = Message(b"repaired, not quite", PLACE.partition, 0, NOW + 5)
+    ledger.commit(set_aside(Refused(message, "a band is unknown")))
+    (letter,) = ledger.dead_letters()
+    assert (letter.reason, letter.retry, letter.value) == ("a band is unknown", False, message.value)
+    assert letter.arrived == NOW
+    assert ledger.count_dead_letters() == 1
+    assert ledger.audit() == []
+
+
+def test_a_datum_without_its_container_can_be_read_again(ledger: Ledger) -> None:
+    single = single_record(next(iter(simulate("ztf-night", seed=1, n=1))).value)
+    bare = Message(single.value[single.start : single.end], PLACE.partition, 0, NOW, single.schema)
+    assert decode([bare], None)[1] == []
+    ledger.commit(set_aside(Refused(bare, "not public")))
+    (again,) = letters_as_messages(ledger.dead_letters())
+    (one,), refused = decode([again], None)
+    assert refused == []
+    assert one.alerts.tobytes() == decode([bare], None)[0][0].alerts.tobytes()
+    # and what has been tried again without success is kept as it is
+    ledger.commit(set_aside(Refused(again, "still not public")))
+    assert next(ledger.dead_letters()).value == again.value
+
+
+def test_an_outcome_may_be_given_again(ledger: Ledger) -> None:
+    outcome = set_aside(refused(0))
+    ledger.commit(outcome)
+    assert outcome.counts == {PLACE: Counts(read=1)}
 
 
 def test_positions_are_left_by_an_unfinished_run_only(ledger: Ledger) -> None:
