@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lasair.simulate.write import write
+from lasair.cli.demo import add_sky
+from lasair.cli.state import State
+from lasair.simulate.write import SKY_FOLDER, write
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 PROGRAM = ".venv/bin/lasair "
@@ -17,6 +19,7 @@ PROGRAM = ".venv/bin/lasair "
 
 def test_every_command_works(tmp_path: Path) -> None:
     write("test", tmp_path / "packets", seed=6, n=None)
+    add_sky(tmp_path / "packets" / SKY_FOLDER, State(tmp_path / "other"))
     (file,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
     (tmp_path / "rising.toml").write_text(file)
     commands = [line.removeprefix(PROGRAM) for line in README.splitlines() if line.startswith(PROGRAM)]
@@ -32,7 +35,8 @@ def test_every_command_works(tmp_path: Path) -> None:
 
     name = ""
     for line in commands:
-        text = lasair(re.sub(r"\b\d{15,}\b", name, line.replace("FOLDER_OF_PACKETS", "packets")))
+        line = line.replace("FOLDER_OF_PACKETS", "packets").replace("CATALOGUES", "other/catalogues")
+        text = lasair(re.sub(r"\b\d{15,}\b", name, line))
         if line.startswith("run"):
             name = lasair('query diaObjectId objects "nDiaSources > 1" --limit 1 --format csv').split()[1]
         assert text or "--plot" in line

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 Format = Literal["fits", "votable", "csv", "parquet", "hats", "fixed_width", "vizier", "hdf5"]
 
 #: Ends of names of files, without that of compression.
+_SELF_DESCRIBING = ("fits", "votable", "parquet", "hats", "hdf5")
 _SUFFIXES: dict[str, Format] = {
     ".fits": "fits",
     ".fit": "fits",
@@ -488,15 +489,24 @@ class Description(BaseModel):
             "canaries": [one.model_dump() for one in self.canaries],
         }
 
+    def reading_of(self, form: Format) -> dict[str, Any]:
+        """Options for reading a file of a format: all, or for another format than the described those of any format."""
+        if form == (self.format or form):
+            return dict(self.reading)
+        return {name: value for name, value in self.reading.items() if name in ("nulls", "sexagesimal")}
+
     def format_of(self, source: str) -> Format:
-        """Format of a file of the source.
+        """Format of a file of the source, or of one that is given instead.
+
+        A name that ends like a format that describes itself is believed; of others `format` tells what they are.
 
         Raises
         ------
         BadDefinition
             The description has no `format`, and the name does not tell.
         """
-        found = self.format or guess_format(source)
+        told = guess_format(source)
+        found = told if told in _SELF_DESCRIBING else self.format or told
         if found is None:
             known = "fits, votable, csv, parquet, hats, fixed_width, vizier, hdf5"
             raise BadDefinition(

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
-from lasair.cli.output import say
+from lasair.cli.output import print_rows, progress_bar, say
 from lasair.cli.parameters import ALERTS_MAX, SEED_MAX, OutputFolder, Whole
-from lasair.cli.state import State, state_option
+from lasair.cli.state import State, catalogue_folder, state_option
 
 #: The simulated nights end with the last one.
 _DEMO_NIGHTS = 20
@@ -34,25 +34,29 @@ def _nights_ago(nights: int) -> int:
 def demo_command(seed: int, n: int | None, keep_packets: Path | None, state: State) -> int:
     """Simulate nights of ZTF and LSST and take them through the whole chain.
 
-    Adds a set of example filters, shows the progress and ends with what came in, what was kept, which filters matched
-    what and commands to try next. The state folder is kept, so that you can look around.
+    Adds the catalogues of the simulated sky and a set of example filters, shows the progress and ends with what came
+    in, what was kept, which filters matched what, what Sherlock made of the sky and commands to try next. The state
+    folder is kept, so that you can look around.
     """
     from lasair.cli.filters import add_examples
     from lasair.cli.run import print_summary, run_paths
     from lasair.cli.simulate import write_with_progress
+    from lasair.simulate.write import SKY_FOLDER
 
     state.create()
     # beside the state, which has room for gigabytes; a temporary folder may live in memory
     folder = keep_packets or Path(tempfile.mkdtemp(prefix="demo-packets-", dir=state.path))
     try:
-        say("1/3 drawing a sky and its alert packets")
+        say("1/4 drawing a sky, its catalogues and its alert packets")
         write_with_progress("demo", folder, seed, n, first_night=_nights_ago(_DEMO_NIGHTS))
+        say("2/4 adding the catalogues: " + ", ".join(add_sky(folder / SKY_FOLDER, state)))
         with state.writing():
-            say(f"2/3 activating {add_examples(state)} example filters")
-            say("3/3 running the chain: decode, cutouts, light curves, features, filters, streams, database")
+            say(f"3/4 activating {add_examples(state)} example filters")
+            say("4/4 running the chain: decode, cutouts, light curves, Sherlock, features, filters, streams, database")
             summary = run_paths(state, (folder,), None)
         print_summary(summary, state)
         _what_the_sky_held(folder)
+        _what_sherlock_said(folder, state)
     finally:
         if keep_packets is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -63,3 +67,26 @@ def _what_the_sky_held(folder: Path) -> None:
     with (folder / "truth.csv").open(encoding="utf-8", newline="") as file:
         classes = Counter(row["class"] for row in csv.DictReader(file))
     click.echo("\nThe simulated sky held " + ", ".join(f"{count:,} {name}" for name, count in classes.most_common()))
+
+
+def add_sky(folder: Path, state: State) -> list[str]:
+    """Add the catalogues of a simulated sky in a folder, as `lasair catalogue add` does; their names."""
+    from lasair.catalogues.add import add
+    from lasair.catalogues.describe import load_description
+
+    target = catalogue_folder(None, state)
+    files = sorted(folder.glob("*.parquet"))
+    with progress_bar("adding catalogues", len(files)) as advance:
+        for file in files:
+            add(load_description(file.stem), target, source=[file])
+            advance(1)
+    return [file.stem for file in files]
+
+
+def _what_sherlock_said(folder: Path, state: State) -> None:
+    from lasair.sherlock.confusion import confusion
+
+    with state.some_stores() as stores:
+        found = confusion(folder / "truth.csv", stores.objects)
+    click.echo(f"\nSherlock said what is true of {found.right:,} of {found.total:,} objects:")
+    print_rows(*found.table(), "table")

@@ -68,6 +68,7 @@ def _batch_rows(batch: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     alerts = batch.alerts
     lsst = batch.survey == "lsst"
     names = object_names(batch.survey, alerts["object_id"])
+    snr = batch.snr
     sizes = (batch.cutouts[:, :, 1] - batch.cutouts[:, :, 0]).sum(axis=1)
     for i in range(len(batch)):
         one = alerts[i]
@@ -88,7 +89,7 @@ def _batch_rows(batch: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
             float(one["decl"]),
             float(one["flux"]) if lsst else None,
             None if lsst else float(one["mag"]),
-            float(one["snr"]) if lsst else 1.0857 / float(one["mag_err"]) if one["mag_err"] > 0 else None,
+            float(snr[i]),
             float(one["reliability"]),
             int(one["n_detections"]),
             int(one["n_nondetections"]),

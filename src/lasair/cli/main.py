@@ -23,6 +23,7 @@ COMMANDS = {
     "cutout": ("objects", "Save an image of an alert."),
     "cone": ("objects", "List objects near a position, nearest first."),
     "sherlock": ("sherlock", "Say what lies at a position and what an alert there probably is; serve it; compare."),
+    "catalogue": ("catalogue", "Add, check, switch and retire catalogues of the sky."),
     "filter": ("filters", "Add, list, show, activate and stop filters."),
     "stream": ("streams", "List and read the streams of active filters."),
     "ledger": ("books", "Print what came in and what became of it; fails when it does not close."),

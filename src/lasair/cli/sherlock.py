@@ -12,7 +12,7 @@ import click
 
 from lasair.cli.output import format_option, print_json, print_rows, say
 from lasair.cli.parameters import Finite, OutputFile, Whole
-from lasair.cli.state import State, state_option
+from lasair.cli.state import State, catalogue_folder, catalogues_option, state_option
 from lasair.errors import BadDefinition, NotFound
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def sherlock_command() -> None:
     "--explain", "explained", is_flag=True, help="Also the searches tried and the sources not taken, and why."
 )
 @rules_option
-@click.option("--catalogues", type=click.Path(path_type=Path, file_okay=False), help="Folder of catalogues.")
+@catalogues_option
 @format_option("table", "csv", "json")
 @state_option
 def classify_command(
@@ -308,26 +308,22 @@ def compare_command(a: Path, b: Path, form: Any) -> int:
     "--workers", type=Whole(1, 64), default=1, show_default=True, help="Processes; they share the catalogues."
 )
 @click.option("--threads", type=Whole(1, 64), default=4, show_default=True, help="Threads of each.")
-@click.option("--catalogues", type=click.Path(path_type=Path, file_okay=False), help="Folder of catalogues.")
+@catalogues_option
 @state_option
 def serve_command(host: str, port: int, workers: int, threads: int, catalogues: Path | None, state: State) -> None:
     """Answer over HTTP: /query?ra=..&dec=.., /object/ID, /health. Stops gently on SIGTERM."""
     from lasair.sherlock.lookup import lookup_in
     from lasair.sherlock.serve import serve
 
-    folder = _folder(catalogues, state)
+    folder = catalogue_folder(catalogues, state)
     say(f"serving on http://{host}:{port} with the catalogues in {folder}")
     serve(folder, host=host, port=port, workers=workers, threads=threads, lookup=lookup_in(state.path))
-
-
-def _folder(named: Path | None, state: State) -> Path:
-    return named or state.settings.catalogues(state.path)
 
 
 def _shelf(named: Path | None, state: State) -> Shelf:
     from lasair.catalogues.shelf import Shelf
 
-    folder = _folder(named, state)
+    folder = catalogue_folder(named, state)
     if not folder.is_dir():
         raise NotFound(
             f"no catalogues in {folder}: name the folder with --catalogues, or add one with 'lasair catalogue add'"

@@ -142,6 +142,20 @@ def state_option(command: F) -> F:
     )(command)
 
 
+#: The ``--catalogues`` option; `catalogue_folder` says what it means when it is not given.
+catalogues_option = click.option(
+    "--catalogues",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder of catalogues (default: the setting catalogue_dir, else 'catalogues' in the state folder).",
+)
+
+
+def catalogue_folder(named: Path | None, state: State) -> Path:
+    """The folder of catalogues: ``--catalogues``, else as the settings say."""
+    return named or state.settings.catalogues(state.path)
+
+
 #: The ``--schemas`` option.
 schemas_option = click.option(
     "--schemas",

@@ -23,6 +23,9 @@ CUTOUT_KINDS: tuple[CutoutKind, ...] = ("difference", "science", "template")
 #: Columns of one table, equally long: floats (NaN missing), int64 (INT_MISSING), text ('' missing).
 Columns = dict[str, NDArray[Any]]
 
+#: Magnitude error of a relative flux error, 2.5 / ln 10.
+_MAG_PER_FRACTION = 1.0857
+
 
 class Message(NamedTuple):
     """One record as it arrived: a Kafka message's value, or one datum of a container file."""
@@ -45,9 +48,46 @@ class Refused(NamedTuple):
     retry: bool = False
 
 
+def significance(columns: NDArray[Any]) -> NDArray[np.float64]:
+    """Signal-to-noise ratio of each detection in `AlertBatch.alerts` or `AlertBatch.rows`, whichever the survey.
+
+    LSST's is the survey's own ``snr``. ZTF sends none: it is 1.0857 / ``mag_err``, since a small magnitude error is
+    2.5 / ln 10 times the relative error of the flux. NaN where the packet has no (positive) value, so in rows that
+    are no detections.
+
+    Parameters
+    ----------
+    columns : (n,) structured array
+
+    Returns
+    -------
+    (n,) float64
+    """
+    if "snr" in (columns.dtype.names or ()):
+        return np.asarray(columns["snr"], np.float64)
+    error = np.asarray(columns["mag_err"], np.float64)
+    ratio = np.full(len(error), np.nan)
+    np.divide(_MAG_PER_FRACTION, error, out=ratio, where=error > 0)
+    return ratio
+
+
 @dataclass
 class AlertBatch:
     """Alerts of one survey as columns.
+
+    In `alerts` and `rows` every value is a number or bytes, for speed; `to_pandas` and `to_arrow` decode them:
+
+    - ``band`` is the ASCII code of the letter (``ord("r")``), 0 when missing;
+    - ``kind`` is 0 for a detection, 1 for a non-detection, 2 for forced photometry
+      (``schema.model.DETECTION``, ``NONDETECTION``, ``FORCED``);
+    - an integer that is missing is the smallest of its type, -2^63 (``schema.model.INT_MISSING``) for ids; ``sign``
+      (ZTF) is 0 then;
+    - a float that is missing is NaN, bytes that are missing are ``b""``, and ``is_mover`` and ``has_object`` are 0
+      or 1;
+    - ``object_id`` is an integer in both surveys, so that one key serves all code: LSST's diaObjectId; ZTF's name
+      packed into a number, which ``packets.ids.object_names("ztf", ...)`` unpacks. ZTF has the name itself too, as
+      bytes: ``objectId``;
+    - LSST has ``snr``, ZTF has ``mag_err`` to make it of: `AlertBatch.snr` works for both.
 
     Attributes
     ----------
@@ -109,21 +149,36 @@ class AlertBatch:
         start, end = self.cutouts[alert, CUTOUT_KINDS.index(kind)]
         return memoryview(self.messages[alert].value)[start:end]
 
-    def to_pandas(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """(alerts, rows) as data frames; `rows` has an `alert_id` column. Needs pandas."""
-        import pandas as pd
+    @property
+    def snr(self) -> NDArray[np.float64]:
+        """Significance of each alert's detection, (n,) float64, of both surveys; see `significance`."""
+        return significance(self.alerts)
 
-        alerts = pd.DataFrame({name: self.alerts[name] for name in self.alerts.dtype.names or ()})
-        rows = pd.DataFrame({name: self.rows[name] for name in self.rows.dtype.names or ()})
-        rows.insert(0, "alert_id", np.repeat(self.alerts["alert_id"], np.diff(self.offsets)))
-        return alerts, rows
+    def to_pandas(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """(alerts, rows) as data frames, codes decoded; needs pandas. See the class for the codes.
+
+        The columns are those of `alerts` and `rows` under the same names. `rows` begins with ``alert_id``, the alert
+        that each row belongs to; ZTF has an ``snr`` besides (see `significance`).
+
+        - ``band`` is a categorical of 'u', 'g', 'r', 'i', 'z', 'y' in both surveys, null when missing or none of
+          these; ``kind`` a categorical of 'detection', 'nondetection', 'forced'.
+        - Integers that may be missing (all but ``alert_id`` and the ``n_...`` counts of the packet) are pandas'
+          nullable integers and <NA> when missing; floats are NaN.
+        - ``is_mover`` and ``has_object`` are booleans; names are text (dtype "string"), <NA> when missing.
+        - ``object_id`` is the published id: LSST's diaObjectId, an integer; ZTF's objectId, text.
+        """
+        from lasair.packets.frames import to_pandas
+
+        return to_pandas(self)
 
     def to_arrow(self) -> tuple[pa.Table, pa.Table]:
-        """(alerts, rows) as Arrow tables. Needs pyarrow and pandas."""
-        import pyarrow as pa
+        """(alerts, rows) as Arrow tables, decoded as by `to_pandas`; needs pyarrow.
 
-        alerts, rows = self.to_pandas()
-        return pa.Table.from_pandas(alerts), pa.Table.from_pandas(rows)
+        ``band`` and ``kind`` are dictionaries of strings; missing integers and texts are null, missing floats NaN.
+        """
+        from lasair.packets.frames import to_arrow
+
+        return to_arrow(self)
 
 
 def empty_batch(survey: Survey) -> AlertBatch:

@@ -29,7 +29,8 @@ class AllColumns(NamedTuple):
     """All numbers of the packets of one schema.
 
     `alerts` and `rows` are structured arrays: first the layout's fields, then the others under their packet names,
-    those of sub-records as ``diaObject.u_psfFluxMean``. `rows`, `offsets` and `trigger` are as in AlertBatch.
+    those of sub-records as ``diaObject.u_psfFluxMean``. `rows`, `offsets` and `trigger` are as in AlertBatch, and so
+    are the codes in the layout's fields; of the others booleans are 0, 1 or, missing, -128.
     """
 
     schema: PacketSchema

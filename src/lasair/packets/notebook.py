@@ -26,6 +26,9 @@ def read(
 ) -> AlertBatch:
     """All alerts of some packet files as one batch of columns.
 
+    ``.to_pandas()`` and ``.to_arrow()`` of the batch give the tables to look at. Its arrays, ``.alerts["ra"]``, hold
+    codes for what is no number (the band, the kind of a row, what is missing); `AlertBatch` says which.
+
     Parameters
     ----------
     paths

@@ -9,13 +9,13 @@ The tables have the column names of the real catalogues, so that the shipped des
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lasair.catalogues.describe import load_description
 from lasair.simulate.messages import Truth
 from lasair.simulate.visits import offset_position
 
@@ -204,12 +204,12 @@ class SkyOf:
 
         folder.mkdir(parents=True, exist_ok=True)
         for name, rows in sorted(self.tables.items()):
-            pq.write_table(pa.Table.from_pylist(_uniform(rows)), folder / f"{name}.parquet")
-
-
-def _uniform(rows: Sequence[dict[str, Any]]) -> Rows:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return [{name: row.get(name) for name in names} for row in rows]
+            there = dict.fromkeys(column for row in rows for column in row)
+            table = pa.Table.from_pylist([{column: row.get(column) for column in there} for row in rows])
+            # what the simulation does not know is null, as in the real tables
+            for column in sorted(load_description(name).native_columns() - set(there)):
+                table = table.append_column(column, pa.nulls(len(rows), pa.float64()))
+            pq.write_table(table, folder / f"{name}.parquet")
 
 
 def _mag(truth: Truth) -> float:

@@ -230,7 +230,7 @@ def test_all_problems_are_said_at_once() -> None:
 def test_unknown_names_and_files(tmp_path: Path) -> None:
     with pytest.raises(BadDefinition, match="did you mean milliquas"):
         load_description("miliquas")
-    with pytest.raises(BadDefinition, match="there are downes, gaia"):
+    with pytest.raises(BadDefinition, match=r"there are .*downes, .*gaia"):
         load_description("xyzzy")
     with pytest.raises(BadDefinition, match=r"none\.yaml: No such file"):
         load_description(tmp_path / "none.yaml")

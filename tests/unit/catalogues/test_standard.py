@@ -337,6 +337,8 @@ def test_no_rows_at_all() -> None:
 def test_every_shipped_description_makes_a_chunk_of_its_own_columns(name: str) -> None:
     description = load_description(name)
     native = {column: np.full(3, 1.0) for column in description.native_columns(compat=True) if column != "DCHISQ"}
+    if description.positions_from is not None:  # a second table gives them under these names
+        native |= {description.positions_from.ra: np.full(3, 1.0), description.positions_from.decl: np.full(3, 1.0)}
     chunk = standard_columns(description.model_copy(update={"select": None}), native, compat=True, exact=True)
     assert set(chunk) - {"ra", "decl"} <= set(BY_NAME)
     assert {len(values) for values in chunk.values()} == {3}

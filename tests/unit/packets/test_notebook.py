@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import lasair.packets
@@ -11,6 +14,8 @@ from lasair.packets.batch import Message
 from lasair.packets.decode import decode
 from lasair.packets.notebook import read, record
 from tests.support.packets import container, lsst_alert, lsst_value, small_lsst, small_ztf, ztf_alert
+
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -31,6 +36,18 @@ def test_columns_of_a_path(folder: Path) -> None:
     alerts, rows = batch.to_pandas()
     assert len(alerts) == 2 and rows["alert_id"].tolist() == batch.alerts["alert_id"].tolist()
     assert [one.num_rows for one in batch.to_arrow()] == [2, 2]
+
+
+@pytest.mark.parametrize("survey", ["lsst", "ztf"])
+def test_the_readme_snippet(folder: Path, survey: str) -> None:
+    (text,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert "FOLDER_OF_PACKETS/lsst" in text
+    names: dict[str, Any] = {}
+    exec(text.replace("FOLDER_OF_PACKETS/lsst", str(folder / survey)), names)
+    batch, alerts, rows = names["batch"], names["alerts"], names["rows"]
+    assert batch.survey == survey and len(alerts) == len(batch)
+    np.testing.assert_array_equal(alerts["snr"], batch.snr)
+    assert set(rows["kind"]) == {"detection"} and set(rows["band"]) == {{"lsst": "i", "ztf": "r"}[survey]}
 
 
 def test_schemas_beside_the_packets(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""Tables in the formats that catalogues come in, read some rows at a time."""
