@@ -131,6 +131,7 @@ def fill_distances(facts: NDArray[np.float64], *, rounded: bool) -> None:
         distance = luminosity_distance_mpc(redshift)
         columns = (distance, kpc_per_arcsec(distance, redshift), modulus_mag(distance))
         if rounded:
+            columns = (distance, distance / (1.0 + redshift) ** 2 / _ORIGINAL_ARCSEC_PER_MRAD, columns[2])
             digits = decimals(redshift)
             columns = (_rounded(columns[0], digits), _rounded(columns[1], digits), _rounded(columns[2], digits))
         facts[at, F[mpc]], facts[at, F[scale]], facts[at, F[modulus]] = columns

@@ -103,14 +103,21 @@ class Answers:
         found["physical_separation_kpc"] = of.kpc[at]
         found |= self._distances(at)
         found["direct_distance"] = _pick(facts[:, F["dd"]], of.dd_from[at])
-        found["z"] = _pick(facts[:, F["z"]], of.z_from[at])
-        found["photoZ"] = _pick(facts[:, F["pz"]], of.pz_from[at])
-        found["photoZErr"] = _pick(facts[:, F["pz_err"]], of.pz_from[at])
+        found["z"] = _pick(facts[:, F["z"]], self.shown(of.z_from)[at])
+        photo = self.shown(of.pz_from)[at]
+        found["photoZ"], found["photoZErr"] = _pick(facts[:, F["pz"]], photo), _pick(facts[:, F["pz_err"]], photo)
         magnitudes = self.magnitudes(at)
         found["Mag"], found["MagFilter"], found["MagErr"] = chosen_magnitude(magnitudes)
         found["classificationReliability"] = of.reliability[at]
         found["sm_axis_arcsec"] = self._sizes(at)
         return {name: found[name] for name in LITE}
+
+    def shown(self, member: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The match whose values are printed, of those that give sources a distance (-1: none), (g,) -> (g,).
+
+        Where none does, the first member's, of which a redshift of 0 or a lone error may be known.
+        """
+        return np.where(member < 0, self.sources.order[self.sources.start[:-1]], member)
 
     def offsets(self, at: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """How far north and east of the position sources lie, (k,) twice [arcsec].
@@ -240,7 +247,7 @@ class Answers:
         rounded = {
             name: one_decimal(values)
             if texts and name in ("northSeparationArcsec", "eastSeparationArcsec")
-            else as_json(values if name in _EXACT or values.dtype.kind != "f" else np.round(values, 3))
+            else as_json(values if name in _EXACT or values.dtype.kind != "f" else three_decimals(values))
             for name, values in columns.items()
         }
         whose = [names[i] for i in np.flatnonzero(self.best >= 0).tolist()]
@@ -291,6 +298,11 @@ def as_json(values: NDArray[Any]) -> list[Any]:
     if values.dtype.kind == "f":
         return [None if one != one else one for one in values.tolist()]
     return [None if one == "" else one for one in values.tolist()]
+
+
+def three_decimals(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values to three decimals, (k,); numpy's own rounding is off where the fourth is a 5, as in many redshifts."""
+    return np.array([round(one, 3) for one in values.tolist()], np.float64)
 
 
 def one_decimal(values: NDArray[np.float64]) -> list[str | None]:

@@ -28,6 +28,9 @@ from lasair.sherlock.merge import F, distinct_sources
 from lasair.sherlock.rules import ANNOTATION, ASSOCIATION, CLASSES, SYNONYM, TYPES, Rules, Search
 from lasair.times import julian_year, unix_to_mjd_tai
 
+#: Goes up when equal rules and catalogues give other answers than before.
+ENGINE_VERSION = "1"
+
 
 @dataclass
 class _Pool:
@@ -69,8 +72,10 @@ class Sherlock:
 
     @property
     def version(self) -> dict[str, str]:
-        """Rules and release of every catalogue: what an answer depends on besides the position and epoch."""
-        return {"rules": self.rules.id} | {name: self.releases[name].id for name in self.names}
+        """Engine, rules and release of every catalogue: what an answer depends on besides the position and epoch."""
+        return {"engine": ENGINE_VERSION, "rules": self.rules.id} | {
+            name: self.releases[name].id for name in self.names
+        }
 
     def classify(
         self, ra: ArrayLike, decl: ArrayLike, epoch: float | ArrayLike | None = None, *, lite: bool = True

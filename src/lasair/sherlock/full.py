@@ -36,6 +36,7 @@ def full_rows(answers: Answers, names: Sequence[str | int]) -> list[dict[str, An
     lite = {name: values.tolist() for name, values in answers.columns(everything).items()}
     magnitudes = answers.magnitudes(everything)
     members = _Members(answers)
+    shown_z, shown_pz = answers.shown(of.z_from), answers.shown(of.pz_from)
     compat = answers.engine.rules.rule_set == "compat"
     for s in everything.tolist():
         inside = of.order[of.start[s] : of.start[s + 1]].tolist()
@@ -45,8 +46,9 @@ def full_rows(answers: Answers, names: Sequence[str | int]) -> list[dict[str, An
             "rank": int(of.rank[s]),
             "merged_rank": None,
         }
-        row |= members.of_source(first, int(of.z_from[s]), int(of.pz_from[s]), int(of.dd_from[s]))
-        row |= _bands(magnitudes, s)
+        row |= members.of_source(first, int(shown_z[s]), int(shown_pz[s]), int(of.dd_from[s]))
+        bands = _bands(magnitudes, s)
+        row |= (members.lone_errors(first, bands) if compat else {}) | bands
         for name in (
             "association_type", "catalogue_table_name", "catalogue_object_id", "catalogue_object_type",
             "raDeg", "decDeg", "separationArcsec", "physical_separation_kpc", "best_distance", "best_distance_flag",
@@ -132,6 +134,11 @@ class _Members:
         for key, member in (("z_distance_cat", z), ("pz_distance_cat", pz), ("direct_distance_cat", dd)):
             found[key] = self._titles(member if member >= 0 else first)[0]
         return found
+
+    def lone_errors(self, member: int, bands: dict[str, Any]) -> dict[str, Any]:
+        """Errors of a match in bands where its source has no magnitude; the original keeps them."""
+        mine = _bands(self._magnitudes, member)
+        return {name: mine[name] for name in mine if name.endswith("Err") and name.removesuffix("Err") not in bands}
 
     def alone(self, member: int) -> dict[str, Any]:
         """The record of one match."""

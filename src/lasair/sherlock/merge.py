@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from lasair.sherlock.rules import ANNOTATION, CLASSES
+from lasair.sky.separation import ARCSEC_PER_RADIAN
 
 _AGN, _BS, _CV, _NT, _SN, _VS = (CLASSES.index(name) for name in ("AGN", "BS", "CV", "NT", "SN", "VS"))
 
@@ -23,6 +24,8 @@ F = {name: i for i, name in enumerate(FACTS)}
 _SEP, _KPC, _Z, _Z_SCALE, _PZ, _DD, _DD_SCALE = (F[x] for x in ("sep", "kpc", "z", "z_scale", "pz", "dd", "dd_scale"))
 #: Labels of catalogues in the name of a merged source: at most so many, each in this number of bits.
 LABEL_BITS, MOST_LABELS = 6, 10
+#: Separations that differ by less are equal; stored positions are good to 1e-6 arcsec. Unit vectors' chord.
+_SAME_PLACE = 1e-5 / ARCSEC_PER_RADIAN
 
 
 class Sources(NamedTuple):
@@ -74,7 +77,16 @@ def _near(vectors: NDArray[np.float64], i: int, a: int, b: int, limit: float, ta
                 n += 1
     if n < 2:
         return found[:n]
-    return found[:n][np.argsort(chord[:n], kind="mergesort")]
+    by_chord = np.argsort(chord[:n], kind="mergesort")
+    found, chord = found[:n][by_chord], np.sqrt(chord[:n][by_chord])
+    # one place in two catalogues (or in a cone and the index of wide sources) differs by rounding: search order then
+    for k in range(1, n):
+        t = k
+        while t > 0 and found[t] < found[t - 1] and chord[t] - chord[t - 1] < _SAME_PLACE:
+            found[t], found[t - 1] = found[t - 1], found[t]
+            chord[t], chord[t - 1] = chord[t - 1], chord[t]
+            t -= 1
+    return found
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -138,8 +150,9 @@ def group(vectors: NDArray[np.float64], starts: NDArray[np.int64], limit: float,
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _has(value: float, nonzero: bool) -> bool:
-    return not np.isnan(value) and (not nonzero or value != 0.0)
+def _has(value: float) -> bool:
+    """Whether a redshift or distance is known; a catalogue's 0 stands for nothing, and gives no distance."""
+    return not np.isnan(value) and value != 0.0
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -172,9 +185,9 @@ def _merge(  # type: ignore[no-untyped-def]
         decider = nearest = first
         cls, rel, typ = klass[first], reliability[first], kind[first]
         best = weight[first]
-        z_from = first if _has(facts[first, _Z], type_by_distance) else -1
-        pz_from = first if _has(facts[first, _PZ], type_by_distance) else -1
-        dd_from = first if _has(facts[first, _DD], type_by_distance) else -1
+        z_from = first if _has(facts[first, _Z]) else -1
+        pz_from = first if _has(facts[first, _PZ]) else -1
+        dd_from = first if _has(facts[first, _DD]) else -1
         for k in range(a + 1, b):
             r = order[k]
             wins = False
@@ -189,11 +202,11 @@ def _merge(  # type: ignore[no-untyped-def]
                 cls, rel, typ, decider = klass[r], reliability[r], kind[r], r
             if facts[r, _SEP] < facts[nearest, _SEP]:
                 nearest = r
-            if _has(facts[r, _Z], type_by_distance) and (z_from < 0 or weight[r] > weight[z_from]):
+            if _has(facts[r, _Z]) and (z_from < 0 or weight[r] > weight[z_from]):
                 z_from = r
-            if _has(facts[r, _PZ], type_by_distance) and (pz_from < 0 or weight[r] > weight[pz_from]):
+            if _has(facts[r, _PZ]) and (pz_from < 0 or weight[r] > weight[pz_from]):
                 pz_from = r
-            if _has(facts[r, _DD], type_by_distance) and (dd_from < 0 or weight[r] > weight[dd_from]):
+            if _has(facts[r, _DD]) and (dd_from < 0 or weight[r] > weight[dd_from]):
                 dd_from = r
         if type_by_distance:
             if pz_from >= 0 and pz_from != first:

@@ -58,9 +58,9 @@ def refresh(
 
 
 def changed_catalogues(before: str, now: str) -> set[str] | None:
-    """Catalogues that differ between two versions; None when the rules do, so that nothing can be used again."""
+    """Catalogues that differ between two versions; None when engine or rules do, so that nothing can be used again."""
     old, new = (dict(part.split("=", 1) for part in text.split(" ")) for text in (before, now))
-    if old["rules"] != new["rules"]:
+    if any(old.get(name) != new.get(name) for name in ("engine", "rules")):
         return None
     return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
 

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from lasair.catalogues.problems import TooWide
 from lasair.catalogues.sky import MAX_RADIUS_ARCSEC, Sky, check_radius, widest_order
 from lasair.sky.separation import ARCSEC_PER_RADIAN
 
@@ -24,11 +25,18 @@ class Pairs(NamedTuple):
     vector: NDArray[np.float64]
 
 
+#: A tier's table of first places is no finer than this: 49,153 numbers.
+_TABLE_ORDER = 6
+
+
 class _Tier(NamedTuple):
     bound: float
     order: int
     cells: NDArray[np.int64]
     which: NDArray[np.int64]
+    #: cells are shifted by this for `first`: the place of the first source of each coarse cell, and their number
+    shift: int
+    first: NDArray[np.int64]
 
 
 class WideIndex:
@@ -57,19 +65,28 @@ class WideIndex:
                 order = min(widest_order(check_radius(bound)), 13)
                 cells = places.cells(order)[mine]
                 by_cell = np.argsort(cells, kind="stable")
-                self._tiers.append(_Tier(bound, order, cells[by_cell], mine[by_cell]))
+                shift = 2 * max(order - _TABLE_ORDER, 0)
+                coarse = np.arange((12 * 4**order >> shift) + 1) << shift
+                first = np.searchsorted(cells[by_cell], coarse)
+                self._tiers.append(_Tier(bound, order, cells[by_cell], mine[by_cell], shift, first))
 
     def __len__(self) -> int:
         return sum(len(tier.cells) for tier in self._tiers)
 
-    def find(self, sky: Sky) -> Pairs:
-        """All sources that reach the positions of a batch, ascending by (position, row)."""
+    def find(self, sky: Sky, *, most: int = 5_000_000) -> Pairs:
+        """All sources that reach the positions of a batch, ascending by (position, row).
+
+        Raises TooWide when there are more than `most` pairs (some 200 bytes each): give fewer positions at a time.
+        """
         found = []
+        total = 0
         for tier in self._tiers:
             start, cells = sky.touched(tier.order, tier.bound)
-            low = np.searchsorted(tier.cells, cells, side="left")
-            high = np.searchsorted(tier.cells, cells, side="right")
-            found.append(_reached(start, low, high, tier.which, sky.vectors, self._vectors, self._chord2))
+            low, high = _spans(tier.cells, tier.shift, tier.first, cells)
+            found.append(_reached(start, low, high, tier.which, sky.vectors, self._vectors, self._chord2, most - total))
+            total += len(found[-1][0])
+            if total > most:
+                raise TooWide(f"more than {most} large galaxies reach {len(sky)} positions: give fewer at a time")
         if not found:
             return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 3)))
         position = np.concatenate([one[0] for one in found])
@@ -80,7 +97,28 @@ class WideIndex:
 
 
 @njit(cache=True, nogil=True)
-def _reached(start, low, high, which, positions, vectors, chord2):  # type: ignore[no-untyped-def]
+def _spans(in_order, shift, first, cells):  # type: ignore[no-untyped-def]
+    """Places of the sources in each of `cells` among all cells in order: first, and after the last."""
+    low, high = np.empty(len(cells), np.int64), np.empty(len(cells), np.int64)
+    for i in range(len(cells)):
+        cell = cells[i]
+        at, end = first[cell >> shift], first[(cell >> shift) + 1]
+        last = end
+        while at < end:
+            middle = (at + end) >> 1
+            if in_order[middle] < cell:
+                at = middle + 1
+            else:
+                end = middle
+        low[i] = at
+        while at < last and in_order[at] == cell:
+            at += 1
+        high[i] = at
+    return low, high
+
+
+@njit(cache=True, nogil=True)
+def _reached(start, low, high, which, positions, vectors, chord2, most):  # type: ignore[no-untyped-def]
     total = 0
     for fill in range(2):
         if fill == 1:
@@ -93,6 +131,9 @@ def _reached(start, low, high, which, positions, vectors, chord2):  # type: igno
                     s = which[k]
                     d2 = (vectors[s, 0] - x) ** 2 + (vectors[s, 1] - y) ** 2 + (vectors[s, 2] - z) ** 2
                     if d2 <= chord2[s]:
+                        if total > most:
+                            # the caller refuses: only that there are too many matters
+                            return np.zeros(total, np.int64), np.zeros(total, np.int64)
                         if fill == 1:
                             position[total] = i
                             source[total] = s

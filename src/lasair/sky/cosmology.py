@@ -33,7 +33,8 @@ def luminosity_distance_mpc(z: NDArray[np.float64]) -> NDArray[np.float64]:
     depth = np.log1p(np.where(good, z, np.nan))
     a = np.exp(-0.5 * depth[:, None] * (_NODES + 1.0))
     speed = np.sqrt(CURVATURE * a**2 + MATTER * a + RADIATION + VACUUM * a**4)
-    path = 0.5 * depth * ((1.0 / speed) * a @ _WEIGHTS)
+    # no matrix product: its sums depend on how many there are
+    path = 0.5 * depth * (a / speed * _WEIGHTS).sum(axis=1)
     root = np.sqrt(abs(CURVATURE))
     path = np.sin(root * path) / root if CURVATURE < 0 else np.sinh(root * path) / root
     return np.asarray((1.0 + z) * path * SPEED_OF_LIGHT_KM_S / HUBBLE_KM_S_MPC)
