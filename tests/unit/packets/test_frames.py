@@ -148,7 +148,7 @@ def test_every_value_of_a_night(night: Path, survey: Survey) -> None:
     frames, tables = batch.to_pandas(), batch.to_arrow()
     for k, part in enumerate(("alert", "row")):
         codes = (batch.alerts, batch.rows)[k]
-        for one in layout(survey, part).fields:  # type: ignore[arg-type]
+        for one in layout(survey, part).fields:
             name = "objectId" if (survey, one.name) == ("ztf", "object_id") else one.name
             kind = codes.dtype[name]
             wanted = [plainly(name, kind, one.convert == "sign", value) for value in codes[name].tolist()]
