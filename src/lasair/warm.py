@@ -16,6 +16,8 @@ def forget_kernels() -> None:
 
 def main() -> None:
     """Take a handful of simulated alerts of each survey through the whole chain."""
+    import numpy as np
+
     from lasair.cli.demo import add_sky
     from lasair.cli.filters import add_examples
     from lasair.cli.run import run_paths
@@ -24,6 +26,8 @@ def main() -> None:
     from lasair.filter.features.context import Context
     from lasair.packets.batch import empty_batch
     from lasair.simulate.write import SKY_FOLDER, write
+    from lasair.sky.areas import AreaIndex
+    from lasair.sky.cones import ConeIndex, ConeSegment
 
     forget_kernels()
     started = time.monotonic()
@@ -34,6 +38,10 @@ def main() -> None:
         with state.writing():
             add_examples(state)
             run_paths(state, (Path(folder) / "packets",), None)
+    ConeIndex.of([ConeSegment.build(1, np.array([1]), np.array([1.0]), np.array([1.0]), np.array([5.0]))]).find(
+        [1.0], [1.0]
+    )
+    AreaIndex().with_area(1, np.array([[0, 5]], np.uint64)).find([1.0], [1.0])
     # fits need light curves longer than these
     fit_bbb(empty_batch("lsst"), Context.unknown(0))
     print(f"kernels compiled in {time.monotonic() - started:.0f} s", file=sys.stderr)

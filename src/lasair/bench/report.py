@@ -8,7 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lasair.bench import cones, sherlock
+from lasair.bench.cones import ConesResult
 from lasair.bench.measure import Result
+from lasair.bench.sherlock import SherlockResult
 
 
 def machine() -> dict[str, Any]:
@@ -22,20 +25,33 @@ def machine() -> dict[str, Any]:
     return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
 
 
-def as_json(results: list[Result]) -> dict[str, Any]:
+def as_json(
+    results: list[Result], *, sky: SherlockResult | None = None, one_catalogue: ConesResult | None = None
+) -> dict[str, Any]:
     """The whole report as JSON has it."""
-    return {"machine": machine(), "results": [asdict(one) for one in results]}
+    out: dict[str, Any] = {"machine": machine(), "results": [asdict(one) for one in results]}
+    if sky is not None:
+        out["sherlock"] = sherlock.as_json(sky)
+    if one_catalogue is not None:
+        out["cones"] = cones.as_json(one_catalogue)
+    return out
 
 
-def as_text(results: list[Result]) -> str:
+def as_text(
+    results: list[Result], *, sky: SherlockResult | None = None, one_catalogue: ConesResult | None = None
+) -> str:
     """The report to read."""
     about = machine()
     lines = [
         f"{about['cpu']}, {about['cores']} cores, Python {about['python']}; "
-        "CPU time of one process, no Sherlock, no watchlists"
+        "CPU time of one process; the whole chain without Sherlock and watchlists"
     ]
     for one in results:
         lines += ["", f"{one.workload}: {one.what}", *_speeds(one), *_stages(one), *_beside_lasair(one)]
+    if sky is not None:
+        lines += sherlock.as_lines(sky)
+    if one_catalogue is not None:
+        lines += cones.as_lines(one_catalogue)
     return "\n".join(lines)
 
 

@@ -28,6 +28,10 @@ class BadRelease(StoreUnavailable):
         self.file = file
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[BadRelease], tuple[str, str]]:
+        """How it passes between processes, which would give the one text to a constructor of two."""
+        return BadRelease, (self.file, self.reason)
+
 
 class BadRows(LasairError):
     """Rows that cannot become a catalogue: positions that are none, unequal columns, unknown names."""

@@ -126,7 +126,7 @@ class SkyMap:
         order = nside.bit_length() - 1
         # most of a map is empty; what is not a number must be found all the same
         pixel = np.flatnonzero((probability != 0.0) | np.isnan(probability))
-        cell = pixel if nested else _nested(pixel, order)
+        cell = pixel if nested else nested_cells(pixel, order)
         density = probability[pixel] / (math.pi / 3.0 / 4.0**order)
         picked = [None if one is None else np.asarray(one)[pixel] for one in distances]
         return cls(np.full(len(pixel), order, np.int64), cell, density, *picked)
@@ -224,8 +224,8 @@ def _contours(density: NDArray[np.float64], area: NDArray[np.float64]) -> NDArra
     return found
 
 
-def _nested(pixel: NDArray[np.int64], order: int) -> NDArray[np.int64]:
-    """Nested numbers of ring-numbered pixels, by the place of their centres."""
+def nested_cells(pixel: NDArray[np.int64], order: int) -> NDArray[np.int64]:
+    """Nested numbers of ring-numbered pixels (n,), by the place of their centres."""
     ra, decl = _ring_centres(pixel, 1 << order)
     return Sky(ra, decl).cells(order)
 

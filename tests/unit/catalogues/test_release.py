@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -261,3 +262,8 @@ def test_separation_of_matches_is_exact_at_the_pole(tmp_path: Path) -> None:
         assert len(found.row) == 360
         apart = np.linalg.norm(found.vector - vectors(33.0, 90.0), axis=1) / ARCSEC
         np.testing.assert_allclose(apart, 5.0, atol=1e-6)
+
+
+def test_a_bad_release_passes_between_processes() -> None:
+    err = pickle.loads(pickle.dumps(BadRelease("manifest.json", "is missing")))
+    assert (err.file, err.reason, str(err)) == ("manifest.json", "is missing", "manifest.json: is missing")

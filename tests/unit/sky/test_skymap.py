@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lasair.errors import BadDefinition
-from lasair.sky.skymap import SQUARE_DEGREES, Circle, SkyMap, _nested
+from lasair.sky.skymap import SQUARE_DEGREES, Circle, SkyMap, nested_cells
 from tests.support.data import DATA
 
 
@@ -59,7 +59,7 @@ def test_ring_numbers(nside: int) -> None:
     pixel = np.arange(12 * nside**2)
     lon, lat = healpix_to_lonlat(pixel.astype(np.uint64), nside)
     order = nside.bit_length() - 1
-    assert (_nested(pixel, order) == lonlat_to_healpix(lon, lat, np.uint8(order)).astype(np.int64)).all()
+    assert (nested_cells(pixel, order) == lonlat_to_healpix(lon, lat, np.uint8(order)).astype(np.int64)).all()
 
 
 def test_flat_maps_say_what_the_same_cells_say() -> None:

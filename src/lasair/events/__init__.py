@@ -1,0 +1,1 @@
+"""Multi-messenger events: notices of gravitational waves, bursts and neutrinos, and where to look."""
