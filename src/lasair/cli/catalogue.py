@@ -231,7 +231,10 @@ def check_command(names: tuple[str, ...], catalogues: Path | None, form: Any, st
             if release_id is None:
                 found += [problem for problem in shelf.problems if problem.name == name]
                 continue
-            problems = check(shelf.folder / name / "releases" / release_id, progress)
+            # a release without its manifest does not know whose it is
+            problems = [
+                one._replace(name=name) for one in check(shelf.folder / name / "releases" / release_id, progress)
+            ]
             found += problems
             good += not problems
     if form == "json":
