@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from lasair.ledger.model import Position
 from lasair.packets.batch import Message, Refused
+
+_START = Position()
 
 
 @dataclass
@@ -27,10 +30,12 @@ class Work:
     def __len__(self) -> int:
         return len(self.messages) + len(self.refused)
 
-    def positions(self) -> dict[str, int]:
-        found: dict[str, int] = {}
+    def positions(self) -> dict[str, Position]:
+        """How far the partitions have been read with these records."""
+        found: dict[str, Position] = {}
         for message in (*self.messages, *(one.message for one in self.refused)):
-            found[message.partition] = max(found.get(message.partition, 0), message.offset + 1)
+            if message.offset >= found.get(message.partition, _START).offset:
+                found[message.partition] = Position(message.offset + 1, message.arrived)
         return found
 
 

@@ -227,6 +227,39 @@ def test_a_run_that_was_resumed_leaves_no_position(tmp_path: Path) -> None:
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert lasair.json("run", packets, **settings)["run"]["stored"] == 2
     ledger = Ledger(lasair.state / "ledger.db", durable=False)
-    assert [ledger.position(str(file)) for file in sorted(packets.iterdir())] == [0] * 12
+    assert [ledger.position(str(file)).offset for file in sorted(packets.iterdir())] == [0] * 12
     ledger.close()
     assert lasair.json("run", packets, **settings)["run"]["duplicate"] == 12
+
+
+def test_a_file_that_has_changed_since_a_crash_is_read_from_its_start(tmp_path: Path) -> None:
+    lasair = Runner(tmp_path)
+    packets = ztf_files(tmp_path / "packets", 4, 12)
+    other = next(ztf_files(tmp_path / "other", 5, 1).iterdir())
+    os.utime(other, (0, 0))
+    state = State(lasair.state)
+    state.create()
+    add_examples(state)
+    settings = {"batch_alerts": "5"}
+    killed = lasair.python("tests.support.crash_run", "after", "ledger", "1", lasair.state, packets, **settings)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    # moved there with its old time, under the name of one that had been read
+    other.replace(sorted(packets.iterdir())[0])
+    run = lasair.json("run", packets, **settings)["run"]
+    assert (run["stored"], run["duplicate"]) == (8, 0)
+    assert lasair.json("ledger")["total"]["stored"] == 13
+
+
+def test_names_that_are_no_text(lasair: Runner, tmp_path: Path) -> None:
+    packets = ztf_files(tmp_path / "packets", 1, 4)
+    first, second, *_ = sorted(packets.iterdir())
+    first.rename(packets / os.fsdecode(b"night\xff.avro"))
+    second.rename(packets / os.fsdecode(b"caf\xe9.avro"))
+    (packets / os.fsdecode(b"damaged\xfe.avro")).write_bytes(b"damaged")
+    run = lasair.json("run", packets)["run"]
+    assert (run["read"], run["stored"], run["set_aside"]) == (5, 4, 1)
+    assert lasair.json("run", packets)["run"]["duplicate"] == 4
+    letters = json.loads(lasair("dead-letters", "--format", "json").stdout)
+    assert [one["partition"] for one in letters] == [f"{packets}/damaged\\xfe.avro"]
+    assert f"{packets}/night\\xff.avro" in lasair("ledger").stdout
+    assert "1 tried, 0 decoded" in lasair("dead-letters", "retry", "--all").stdout

@@ -17,6 +17,6 @@ def test_batches_keep_all_records_in_order_and_within_bounds(sizes: list[int], m
 
 
 def test_positions_count_refused_records_too() -> None:
-    good, bad = Message(b"", "p", 3, 0.0), Message(b"", "p", 7, 0.0)
+    good, bad = Message(b"", "p", 3, 5.0), Message(b"", "p", 7, 6.0)
     (work,) = batches([good, Refused(bad, "why"), Message(b"", "q", 0, 0.0)], most_alerts=9, most_bytes=9)
-    assert work.positions() == {"p": 8, "q": 1}
+    assert work.positions() == {"p": (8, 6.0), "q": (1, 0.0)}

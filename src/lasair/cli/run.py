@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,7 @@ def run_paths(
         calm_collector()
         started, cpu = time.monotonic(), time.process_time()
         with _progress(files, pipeline, stop) as advance:
-            records = read_messages(files, start=ledger.position)
+            records = read_messages(files, start=partial(_first_record, ledger))
             for work in batches(
                 _until(records, stop), most_alerts=settings.batch_alerts, most_bytes=settings.batch_bytes
             ):
@@ -165,6 +166,26 @@ def run_paths(
         wall, cpu = time.monotonic() - started, time.process_time() - cpu
         summary = _summary(state, ledger, stores, pipeline, run, wall, cpu)
     return {**summary, "recovered": recovered, "set_aside_before": set_aside_before, "stopped": not finished}
+
+
+#: The clock that file systems stamp changes with may be so much behind.
+_FILE_CLOCK_S = 0.1
+
+
+def _first_record(ledger: Ledger, file: str) -> int:
+    """Where to begin a file: where an unfinished run left it, but at its start when it has changed since.
+
+    Another file may have taken its name. Reading too much only counts duplicates; reading too little loses alerts.
+    """
+    offset, arrived = ledger.position(file)
+    if not offset:
+        return 0
+    try:
+        # of the inode: a file that is moved there keeps its time of modification, which may be long ago
+        changed = Path(file).stat().st_ctime
+    except OSError:
+        return offset
+    return offset if changed < arrived - _FILE_CLOCK_S else 0
 
 
 def _until(records: Iterable[Message | Refused], stop: list[int]) -> Iterator[Message | Refused]:
@@ -237,18 +258,17 @@ def _summary(
     from dataclasses import asdict
 
     from lasair.definitions.snapshot import read_snapshot
-    from lasair.pipeline import total
 
     names = {one.filter_id: one.name for one in read_snapshot(state.definitions).filters}
     topics = [{"filter": names.get(one.filter_id), **one._asdict()} for one in ledger.topics()]
     return {
         "state": str(state.path),
         "run": asdict(run),
-        "total": asdict(total(ledger.books().values())),
+        "total": asdict(ledger.total()),
         "ledger": {"closes": not (wrong := ledger.audit()), "wrong": wrong},
         "dead_letters": ledger.count_dead_letters(),
         "streams": topics,
-        "filter_errors": [one._asdict() for one in ledger.filter_troubles()],
+        "filter_errors": [{"filter": names.get(one.filter_id), **one._asdict()} for one in ledger.filter_troubles()],
         **_worth_a_look(ledger, stores),
         "cpu_s": {"total": cpu, **pipeline.cpu_s},
         "wall_s": wall,
@@ -315,7 +335,8 @@ def print_summary(summary: dict[str, Any], state: State) -> None:
         if len(summary["streams"]) > 12:
             echo(f"  and {len(summary['streams']) - 12} more")
     for trouble in summary["filter_errors"]:
-        echo(f"  filter {trouble['filter_id']} fails: {trouble['message']}")
+        name = trouble["filter"] or f"{trouble['filter_id']} (stopped)"
+        echo(f"  filter {name} has failed in {trouble['batches']} batches: {trouble['message']}")
     if summary["ledger"]["closes"]:
         echo(f"\nThe ledger closes: {total['read']:,} records in all, each accounted for.")
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -17,6 +17,15 @@ class Place(NamedTuple):
 
     partition: str
     night: int
+
+
+class Position(NamedTuple):
+    """How far a partition has been read."""
+
+    #: of the next record
+    offset: int = 0
+    #: when the record before it arrived: UTC, seconds since 1970
+    arrived: float = 0.0
 
 
 @dataclass
@@ -42,21 +51,25 @@ class Counts:
 
     def open_sums(self) -> list[str]:
         """The sums that do not close, as sentences; empty when the books are right."""
-        return [f"{text}: {left(self)} is not {right(self)}" for text, left, right in SUMS if left(self) != right(self)]
+        found = []
+        for text, left, right in SUMS:
+            counted, accounted = getattr(self, left), sum(getattr(self, name) for name in right)
+            if counted != accounted:
+                found.append(f"{text}: {counted} is not {accounted}")
+        return found
 
 
 COUNT_NAMES = tuple(one.name for one in fields(Counts))
 
-_Term = Callable[[Counts], int]
-#: (the sum as people write it, left side, right side)
-SUMS: tuple[tuple[str, _Term, _Term], ...] = (
-    ("read = decoded + set aside", lambda c: c.read, lambda c: c.decoded + c.set_aside),
-    ("decoded = stored + duplicate", lambda c: c.decoded, lambda c: c.stored + c.duplicate),
-    ("stored = filtered + movers", lambda c: c.stored, lambda c: c.filtered + c.movers),
+#: (the sum as people write it, the count, those it is the sum of)
+SUMS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("read = decoded + set aside", "read", ("decoded", "set_aside")),
+    ("decoded = stored + duplicate", "decoded", ("stored", "duplicate")),
+    ("stored = filtered + movers", "stored", ("filtered", "movers")),
     (
         "matched = delivered + over quota + over limit + already delivered",
-        lambda c: c.matched,
-        lambda c: c.delivered + c.over_quota + c.over_limit + c.already_delivered,
+        "matched",
+        ("delivered", "over_quota", "over_limit", "already_delivered"),
     ),
 )
 
@@ -67,8 +80,8 @@ class Outcome:
 
     #: per place what the earlier steps counted (read, decoded, duplicate, stored, …, matched, over_limit)
     counts: dict[Place, Counts] = field(default_factory=dict)
-    #: partition -> offset of the next record to read
-    positions: dict[str, int] = field(default_factory=dict)
+    #: partition -> how far it has been read
+    positions: dict[str, Position] = field(default_factory=dict)
     #: survey -> ids of alerts that were stored by this batch
     seen: dict[str, NDArray[Any]] = field(default_factory=dict)
     #: records that could not be used

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lasair.errors import NotFound
 from lasair.ledger.letters import self_contained
-from lasair.ledger.model import COUNT_NAMES, Committed, Counts, Outcome, Place
+from lasair.ledger.model import COUNT_NAMES, SUMS, Committed, Counts, Outcome, Place, Position
 from lasair.packets.batch import Message
 from lasair.stores.files import connect, guarded
 
@@ -24,7 +24,8 @@ _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS counts (
   partition TEXT NOT NULL, night INTEGER NOT NULL, {_COUNT_COLUMNS},
   PRIMARY KEY (partition, night)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS positions (partition TEXT PRIMARY KEY, next_offset INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS positions (
+  partition TEXT PRIMARY KEY, next_offset INTEGER NOT NULL, arrived REAL NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (
   survey TEXT NOT NULL, alert_id INTEGER NOT NULL, day INTEGER NOT NULL, PRIMARY KEY (survey, alert_id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS delivered (
@@ -56,11 +57,23 @@ CREATE TABLE IF NOT EXISTS totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL
 _CHUNK = 900  # values in one IN list
 _SECONDS_A_DAY = 86_400.0
 _PACK_FROM_BYTES = 2_000
+_LETTERS_AT_ONCE = 50  # read from the database; one may have megabytes
+_MOST_NAMED = 100  # places of which an audit says what is wrong there
 
 
 def utc_night(unix_s: float) -> int:
     """UTC date of a time as yyyymmdd."""
     return int(time.strftime("%Y%m%d", time.gmtime(unix_s)))
+
+
+def _text(partition: str) -> str:
+    """The name of a partition as SQLite and JSON can hold it: bytes of a file's name that are no UTF-8 as \\xff."""
+    # most names are, and so it costs least; not by the locale, which may be another next time
+    return (
+        partition
+        if partition.isascii()
+        else partition.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    )
 
 
 def _pack(payload: bytes) -> tuple[int, bytes]:
@@ -119,8 +132,15 @@ class Ledger:
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         self._path = path
         self._db = connect(path, durable=durable)
-        with guarded(path):
-            self._db.executescript(_SCHEMA)
+        try:
+            with guarded(path):
+                self._db.executescript(_SCHEMA)
+                if "arrived" not in {row[1] for row in self._db.execute("PRAGMA table_info(positions)")}:
+                    # a ledger from before there was this column
+                    self._db.execute("ALTER TABLE positions ADD COLUMN arrived REAL NOT NULL DEFAULT 0")
+        except BaseException:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         self._db.close()
@@ -133,10 +153,11 @@ class Ledger:
 
     # ---- reading while a batch is worked on
 
-    def position(self, partition: str) -> int:
-        """Offset of the next record of a partition that an unfinished run left, else 0."""
-        row = self._db.execute("SELECT next_offset FROM positions WHERE partition = ?", (partition,)).fetchone()
-        return int(row[0]) if row else 0
+    def position(self, partition: str) -> Position:
+        """How far an unfinished run has read a partition; the offset is 0 when there was none."""
+        sql = "SELECT next_offset, arrived FROM positions WHERE partition = ?"
+        row = self._db.execute(sql, (_text(partition),)).fetchone()
+        return Position(*row) if row else Position()
 
     def seen(self, survey: str, alert_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """True where an alert was stored by an earlier batch; (n,) bool."""
@@ -173,8 +194,9 @@ class Ledger:
                 outcome.fits_due,
             )
             self._db.executemany(
-                "INSERT INTO positions VALUES (?, ?) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset",
-                outcome.positions.items(),
+                "INSERT INTO positions (partition, next_offset, arrived) VALUES (?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset, arrived = excluded.arrived",
+                [(_text(partition), *one) for partition, one in outcome.positions.items()],
             )
             self._count(counts)
             self._count(recovered)
@@ -189,7 +211,10 @@ class Ledger:
         marks = ", ".join("?" * (2 + len(COUNT_NAMES)))
         self._db.executemany(
             f"INSERT INTO counts (partition, night, {names}) VALUES ({marks}) ON CONFLICT DO UPDATE SET {sums}",
-            [(*place, *(getattr(one, name) for name in COUNT_NAMES)) for place, one in counts.items()],
+            [
+                (_text(place.partition), place.night, *(getattr(one, name) for name in COUNT_NAMES))
+                for place, one in counts.items()
+            ],
         )
 
     def _take_back(self, outcome: Outcome) -> dict[Place, Counts]:
@@ -202,7 +227,8 @@ class Ledger:
             return corrections
         for partition, offset in outcome.decoded:
             row = self._db.execute(
-                "DELETE FROM dead_letters WHERE partition = ? AND offset = ? RETURNING night", (partition, offset)
+                "DELETE FROM dead_letters WHERE partition = ? AND offset = ? RETURNING night",
+                (_text(partition), offset),
             ).fetchone()
             if row:
                 then = corrections.setdefault(Place(partition, int(row[0])), Counts())
@@ -218,7 +244,7 @@ class Ledger:
         held = 0
         for message, reason, retry in outcome.refused:
             place = Place(message.partition, utc_night(message.arrived))
-            key = (message.partition, message.offset)
+            key = (_text(message.partition), message.offset)
             said = (reason, int(retry), self_contained(message))
             here = counts.setdefault(place, Counts())
             new = self._db.execute(
@@ -247,7 +273,6 @@ class Ledger:
             for row in self._db.execute("SELECT topic, filter_id, next_offset, bytes FROM topics")
         }
         topics_before = dict(topics)
-        rows = []
         for one, place in outcome.deliveries:
             here = counts.setdefault(place, Counts())
             new = self._db.execute(
@@ -257,7 +282,7 @@ class Ledger:
             if not new:
                 here.already_delivered += 1
                 continue
-            size = len(one.payload)
+            size = one.size
             spent, closed = used.get(one.filter_id, (0, 0))
             if not outcome.fits(one.filter_id, max(closed, spent + size)):
                 # The first message that does not fit closes the stream, and keeps it closed for smaller ones that
@@ -273,10 +298,12 @@ class Ledger:
                 continue
             used[one.filter_id] = (spent + size, 0)
             filter_id, offset, length = topics.get(one.topic, (one.filter_id, 0, 0))
-            rows.append((one.topic, offset, outcome.now, *_pack(one.payload)))
+            # one by one: together, the messages of a batch may be larger than the memory
+            self._db.execute(
+                "INSERT INTO messages VALUES (?, ?, ?, ?, ?)", (one.topic, offset, outcome.now, *_pack(one.payload))
+            )
             topics[one.topic] = (filter_id, offset + 1, length + size)
             here.delivered += 1
-        self._db.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?)", rows)
         self._db.executemany(
             "INSERT INTO usage VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET bytes = excluded.bytes, closed = excluded.closed",
@@ -314,7 +341,7 @@ class Ledger:
     def finish_run(self, partitions: Iterable[str]) -> None:
         """A run has read these partitions to their end: a later run of them is a new reading, not a resumption."""
         with self._transaction():
-            self._db.executemany("DELETE FROM positions WHERE partition = ?", [(one,) for one in partitions])
+            self._db.executemany("DELETE FROM positions WHERE partition = ?", [(_text(one),) for one in partitions])
 
     # ---- the books
 
@@ -324,13 +351,25 @@ class Ledger:
         rows = self._db.execute(f"SELECT partition, night, {names} FROM counts ORDER BY night, partition").fetchall()
         return {Place(row[0], row[1]): Counts(*row[2:]) for row in rows}
 
+    def total(self) -> Counts:
+        """The sum of all counts. It takes no memory, however many partitions (files) have ever been read."""
+        sums = ", ".join(f"coalesce(sum({name}), 0)" for name in COUNT_NAMES)
+        return Counts(*self._db.execute(f"SELECT {sums} FROM counts").fetchone())
+
     def audit(self) -> list[str]:
-        """What is wrong with the books, as sentences: sums that do not close, totals that contradict the tables."""
+        """What is wrong with the books, as sentences: sums that do not close, totals that contradict the tables.
+
+        When there are many places whose sums do not close, the first are named and the others counted.
+        """
         wrong = []
-        total = Counts()
-        for place, counts in self.books().items():
-            total.add(counts)
-            wrong += [f"{place.partition}, night {place.night}: {text}" for text in counts.open_sums()]
+        unequal = " OR ".join(f"{left} <> {' + '.join(right)}" for _, left, right in SUMS)
+        names = ", ".join(COUNT_NAMES)
+        sql = f"SELECT partition, night, {names} FROM counts WHERE {unequal} ORDER BY night, partition LIMIT ?"
+        for partition, night, *counts in self._db.execute(sql, (_MOST_NAMED,)):
+            wrong += [f"{partition}, night {night}: {text}" for text in Counts(*counts).open_sums()]
+        if wrong and (more := self._one(f"SELECT count(*) FROM counts WHERE {unequal}") - _MOST_NAMED) > 0:
+            wrong.append(f"and so in {more} more partitions and nights")
+        total = self.total()
         checks = {
             "alerts seen": (total.stored, self._one("SELECT count(*) FROM seen") + self._total("seen_expired")),
             "alerts seen since the start": (
@@ -384,11 +423,21 @@ class Ledger:
     # ---- dead letters, filters in trouble, fits
 
     def dead_letters(self, *, retry_only: bool = False) -> Iterator[DeadLetter]:
-        where = "WHERE retry" if retry_only else ""
+        """The dead letters, by partition and offset; only those that may be readable later, when so asked.
+
+        Few are in memory at a time, and those that were given out may be taken back by a commit meanwhile.
+        """
+        where = "retry AND" if retry_only else ""
         names = ", ".join(DeadLetter._fields)
-        sql = f"SELECT {names} FROM dead_letters {where} ORDER BY partition, offset"
-        for row in self._db.execute(sql):
-            yield DeadLetter._make(row)._replace(retry=bool(row[5]))
+        sql = (
+            f"SELECT {names} FROM dead_letters WHERE {where} (partition, offset) > (?, ?)"
+            f" ORDER BY partition, offset LIMIT {_LETTERS_AT_ONCE}"
+        )
+        last: tuple[str, int] = ("", -1)
+        while rows := self._db.execute(sql, last).fetchall():
+            for row in rows:
+                yield DeadLetter._make(row)._replace(retry=bool(row[5]))
+            last = rows[-1][:2]
 
     def count_dead_letters(self) -> int:
         """How many dead letters are held."""
@@ -429,9 +478,9 @@ class Ledger:
         return removed
 
 
-def letters_as_messages(letters: Iterable[DeadLetter]) -> list[Message]:
+def letters_as_messages(letters: Iterable[DeadLetter]) -> Iterator[Message]:
     """Dead letters as the messages they were, for another try."""
-    return [Message(one.value, one.partition, one.offset, one.arrived) for one in letters]
+    return (Message(one.value, one.partition, one.offset, one.arrived) for one in letters)
 
 
 __all__ = ["DeadLetter", "FilterTrouble", "Ledger", "StreamMessage", "Topic", "letters_as_messages", "utc_night"]

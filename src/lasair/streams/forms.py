@@ -63,7 +63,11 @@ class BatchTimes(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """One message for one topic; (filter_version_id, survey, alert_id) is delivered once."""
+    """One message for one topic; (filter_version_id, survey, alert_id) is delivered once.
+
+    It is kept in parts: what it says of the alert is one object for all filters, and large in the full form, so that
+    the messages of a batch which are joined before it is known which of them are delivered fill the memory.
+    """
 
     filter_version_id: int
     filter_id: int
@@ -71,8 +75,18 @@ class Delivery(NamedTuple):
     survey: Survey
     alert_id: int
     object_id: int
-    #: JSON
-    payload: bytes
+    #: JSON, once joined
+    parts: tuple[bytes, ...]
+
+    @property
+    def payload(self) -> bytes:
+        """The message: JSON."""
+        return b"".join(self.parts)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the message."""
+        return sum(map(len, self.parts))
 
 
 class Forms:
@@ -97,7 +111,7 @@ class Forms:
     def messages(self, result: FilterResult) -> list[Delivery]:
         """The messages of one filter's matches, in their order.
 
-        A message is joined from JSON texts, of which only the row is this filter's alone: with a hundred filters on a
+        A message consists of JSON texts, of which only the row is this filter's alone: with a hundred filters on a
         batch there are several times more messages than alerts.
         """
         active, survey = result.filter, self._batch.survey
@@ -123,7 +137,7 @@ class Forms:
                     survey,
                     alert_ids[j],
                     object_ids[j],
-                    b"".join(texts),
+                    tuple(texts),
                 )
             )
         return found

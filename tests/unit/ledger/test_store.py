@@ -6,11 +6,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lasair.errors import NotFound
-from lasair.ledger.model import Counts, Outcome, Place
+from lasair.ledger.model import Counts, Outcome, Place, Position
 from lasair.ledger.store import Ledger, letters_as_messages, utc_night
 from lasair.packets.batch import Message, Refused
 from lasair.packets.containers import single_record
@@ -30,13 +30,15 @@ def delivery(alert_id: int, *, version: int = 1, payload: bytes = b'{"a":1}') ->
         survey="lsst",
         alert_id=alert_id,
         object_id=5,
-        payload=payload,
+        parts=(payload[:3], payload[3:]),
     )
 
 
 def batch(ids: list[int], matches: list[int], **more: object) -> Outcome:
     """An outcome as the pipeline would make it: all alerts stored and filtered."""
-    outcome = Outcome(now=NOW, seen={"lsst": np.array(ids, dtype=np.int64)}, positions={PLACE.partition: len(ids)})
+    outcome = Outcome(
+        now=NOW, seen={"lsst": np.array(ids, dtype=np.int64)}, positions={PLACE.partition: Position(len(ids), NOW)}
+    )
     counts = outcome.at(PLACE)
     counts.read = counts.decoded = counts.stored = counts.filtered = len(ids)
     counts.matched = len(matches)
@@ -131,6 +133,7 @@ def test_a_match_over_quota_is_delivered_once_when_it_comes_again(ledger: Ledger
     assert ledger.audit() == []
 
 
+@settings(deadline=None)  # it opens databases
 @given(
     st.lists(
         st.tuples(st.integers(-1, 60), st.lists(st.tuples(st.integers(0, 9), st.integers(1, 30)), max_size=5)),
@@ -175,6 +178,58 @@ def test_a_loss_is_noticed(ledger: Ledger) -> None:
     outcome.at(PLACE).filtered = 1
     ledger.commit(outcome)
     assert any("stored = filtered + movers" in line for line in ledger.audit())
+
+
+def test_of_many_places_that_do_not_close_some_are_named(ledger: Ledger) -> None:
+    outcome = Outcome(now=NOW)
+    for i in range(150):
+        outcome.at(Place(f"{i:03}.avro", PLACE.night)).read = 1
+    ledger.commit(outcome)
+    wrong = ledger.audit()
+    assert wrong[0] == f"000.avro, night {PLACE.night}: read = decoded + set aside: 1 is not 0"
+    assert wrong[100:] == ["and so in 50 more partitions and nights"]
+
+
+def test_the_total_is_the_sum_of_the_books(ledger: Ledger) -> None:
+    assert ledger.total() == Counts()
+    ledger.commit(batch([1, 2, 3], [2, 3]))
+    ledger.commit(set_aside(Refused(Message(b"x", "another", 0, NOW), "damaged")))
+    assert ledger.total() == sum_of(ledger)
+
+
+def test_a_partition_whose_name_is_no_text(ledger: Ledger) -> None:
+    """Names of files are bytes; Python has those that are no UTF-8 as lone surrogates, which SQLite refuses."""
+    name = b"n\xff.avro".decode(errors="surrogateescape")
+    outcome = Outcome(now=NOW, positions={name: Position(2, NOW)})
+    outcome.refused = [Refused(Message(b"x", name, one, NOW), "why") for one in (0, 1)]
+    outcome.at(Place(name, PLACE.night)).read = 2
+    ledger.commit(outcome)
+    assert ledger.position(name) == (2, NOW)
+    shown = "n\\xff.avro"
+    assert [(one.partition, one.offset) for one in ledger.dead_letters()] == [(shown, 0), (shown, 1)]
+    # one is read from the file again, the other as a letter
+    for i, where in enumerate((name, shown)):
+        again = Outcome(now=NOW, decoded=[(where, i)], seen={"lsst": np.array([i])})
+        counts = again.at(Place(where, PLACE.night))
+        counts.read = counts.decoded = counts.stored = counts.filtered = 1
+        assert ledger.commit(again).recovered == 1
+    assert list(ledger.books()) == [(shown, PLACE.night)]
+    ledger.finish_run([name])
+    assert ledger.position(name).offset == 0
+    assert ledger.audit() == []
+
+
+def test_a_ledger_from_before_positions_had_a_time(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    with sqlite3.connect(file) as db:
+        db.execute("CREATE TABLE positions (partition TEXT PRIMARY KEY, next_offset INTEGER NOT NULL) WITHOUT ROWID")
+        db.execute("INSERT INTO positions VALUES ('night.avro', 3)")
+    db.close()
+    ledger = Ledger(file, durable=False)
+    assert ledger.position(PLACE.partition) == (3, 0.0)
+    ledger.commit(batch([1, 2, 3, 4], []))
+    assert ledger.position(PLACE.partition) == (4, NOW)
+    ledger.close()
 
 
 def test_an_id_that_was_not_kept_is_noticed(ledger: Ledger) -> None:
@@ -229,6 +284,20 @@ def test_a_dead_letter_has_the_newest_reason(ledger: Ledger) -> None:
     assert ledger.audit() == []
 
 
+def test_dead_letters_may_be_taken_back_while_they_are_listed(ledger: Ledger) -> None:
+    ledger.commit(set_aside(*(refused(i, retry=i % 3 > 0) for i in range(160))))
+    tried = []
+    for one in ledger.dead_letters(retry_only=True):
+        tried.append(one.offset)
+        outcome = Outcome(now=NOW, decoded=[(one.partition, one.offset)], seen={"lsst": np.array([one.offset])})
+        counts = outcome.at(PLACE)
+        counts.read = counts.decoded = counts.stored = counts.filtered = 1
+        ledger.commit(outcome)
+    assert tried == [i for i in range(160) if i % 3]
+    assert [one.offset for one in ledger.dead_letters()] == list(range(0, 160, 3))
+    assert ledger.audit() == []
+
+
 def test_a_datum_without_its_container_can_be_read_again(ledger: Ledger) -> None:
     single = single_record(next(iter(simulate("ztf-night", seed=1, n=1))).value)
     bare = Message(single.value[single.start : single.end], PLACE.partition, 0, NOW, single.schema)
@@ -251,9 +320,9 @@ def test_an_outcome_may_be_given_again(ledger: Ledger) -> None:
 
 def test_positions_are_left_by_an_unfinished_run_only(ledger: Ledger) -> None:
     ledger.commit(batch([1, 2], []))
-    assert ledger.position(PLACE.partition) == 2
+    assert ledger.position(PLACE.partition) == (2, NOW)
     ledger.finish_run([PLACE.partition])
-    assert ledger.position(PLACE.partition) == 0
+    assert ledger.position(PLACE.partition) == (0, 0.0)
 
 
 def test_an_owner_is_told_once(ledger: Ledger) -> None:
