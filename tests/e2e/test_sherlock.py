@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -29,8 +32,9 @@ output = "full"
 
 def lasair(state: Path, *arguments: str | Path) -> Any:
     """What a command prints as JSON, or its text."""
-    command = [sys.executable, "-m", "lasair.cli.main", *map(str, arguments), "--state", str(state)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    command = [sys.executable, "-m", "lasair.cli.main", *map(str, arguments)]
+    environment = os.environ | {"LASAIR_STATE": str(state)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, (command, done.stderr)
     try:
         return json.loads(done.stdout)
@@ -103,3 +107,26 @@ def test_a_changed_catalogue_reaches_streams_and_history(night: Path, state: Pat
     # nothing is left to do
     assert lasair(state, "sherlock", "refresh", "--format", "json")["asked"] == 0
     assert lasair(state, "ledger", "--json")["closes"]
+
+
+def test_the_commands_of_the_page(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sherlock.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)
+    commands = [line.removeprefix("lasair ") for block in blocks for line in block.splitlines()]
+    assert len(commands) >= 8
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "positions.csv").write_text("name,ra,dec\na,10,5\nb,20,-5\n")
+    star = {"source_id": 5, "ra": 10.0, "dec": 20.0001, "phot_g_mean_mag": 18.0, "phot_g_mean_flux_over_error": 90.0}
+    (tmp_path / "sites.json").write_text(
+        json.dumps({"ra": [10.0, 30.0], "dec": [20.0, 20.0], "tables": {"gaia": [star]}})
+    )
+    for line in commands:
+        if line.startswith("sherlock serve"):
+            continue  # tests/unit/sherlock/test_service.py starts it
+        if line.startswith("sherlock compare"):
+            (tmp_path / "theirs.json").write_bytes((tmp_path / "ours.json").read_bytes())
+        if line.startswith("catalogue switch"):
+            shown = lasair(state, "catalogue", "show", "gaia", "--format", "json")
+            line = f"catalogue switch gaia {shown['current']}"
+        assert lasair(state, *shlex.split(line)), line
+    assert json.loads((tmp_path / "ours.json").read_text())["cl"]["s00000"][0] == "VS"
