@@ -14,6 +14,8 @@ from lasair.errors import BadDefinition
 
 #: Square degrees in a steradian.
 SQUARE_DEGREES = (180.0 / math.pi) ** 2
+#: Smallest circle of error: far below what any instrument can tell, and far above where doubles end.
+MIN_RADIUS_DEG = 1e-9
 #: Finest flat map, and most cells of a map of cells of any size.
 MAX_NSIDE, MAX_CELLS = 4096, 10_000_000
 
@@ -174,8 +176,10 @@ class Circle:
     def __init__(self, ra: float, decl: float, radius_deg: float, containment: float) -> None:
         if not (math.isfinite(ra) and -90.0 <= decl <= 90.0):
             raise BadDefinition(f"the localisation's centre ({ra}, {decl}) is no place on the sky")
-        if not 0.0 < radius_deg <= 180.0:
-            raise BadDefinition(f"the localisation's radius of {radius_deg} deg is not between 0 and 180")
+        if not MIN_RADIUS_DEG <= radius_deg <= 180.0:
+            raise BadDefinition(
+                f"the localisation's radius of {radius_deg} deg is not between {MIN_RADIUS_DEG} and 180"
+            )
         if not 0.0 < containment < 1.0:
             raise BadDefinition(f"the localisation's containment {containment} is not between 0 and 1")
         self.ra, self.decl, self.radius_deg, self.containment = ra, decl, radius_deg, containment

@@ -129,7 +129,8 @@ def test_the_whole_of_a_circle_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [(np.nan, 0, 1, 0.9), (0, 91, 1, 0.9), (0, 0, 0, 0.9), (0, 0, 181, 0.9), (0, 0, 1, 1.0)]
+    "wrong",
+    [(np.nan, 0, 1, 0.9), (0, 91, 1, 0.9), (0, 0, 0, 0.9), (0, 0, 1e-308, 0.9), (0, 0, 181, 0.9), (0, 0, 1, 1.0)],
 )
 def test_circles_that_are_refused(wrong: tuple[float, float, float, float]) -> None:
     with pytest.raises(BadDefinition):
