@@ -83,8 +83,8 @@ def database_errors(path: Path | None = None) -> Iterator[None]:
 _ADVICE = {
     sqlite3.SQLITE_READONLY: "make it and its folder writable for this user",
     sqlite3.SQLITE_CANTOPEN: "make it and its folder writable for this user",
-    sqlite3.SQLITE_CORRUPT: "it is damaged: restore it from a copy, or move it away and add the filters again",
-    sqlite3.SQLITE_NOTADB: "it is damaged: restore it from a copy, or move it away and add the filters again",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: restore it from a copy, or move it away and make the definitions again",
+    sqlite3.SQLITE_NOTADB: "it is damaged: restore it from a copy, or move it away and make the definitions again",
     sqlite3.SQLITE_FULL: "free space on that disk; nothing was changed",
 }
 

@@ -27,7 +27,7 @@ from lasair.definitions.models import Filter, FilterVersion  # noqa: E402
 LOCAL_USER = "local"
 
 #: What makes a version; the rest of a filter file may change without a new one.
-_CONTENT = ("select", "tables", "where", "order_by", "output", "byte_quota")
+_CONTENT = ("select", "tables", "where", "order_by", "output", "byte_quota", "trigger")
 
 P = ParamSpec("P")
 R = TypeVar("R")

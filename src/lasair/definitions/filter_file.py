@@ -17,6 +17,10 @@ from lasair.schema.model import SURVEYS, Survey
 Output = Literal["plain", "lite", "full"]
 OUTPUTS: tuple[Output, ...] = get_args(Output)
 
+#: What makes a filter run: alerts, annotations that arrive, or both.
+Trigger = Literal["alert", "annotation", "both"]
+TRIGGERS: tuple[Trigger, ...] = get_args(Trigger)
+
 LONGEST_NAME = 256
 LONGEST_DESCRIPTION = 4096
 
@@ -36,6 +40,8 @@ class FilterFile:
     description: str = ""
     #: most bytes a UTC day; -1 for no limit, None for the setting `filter_byte_quota`
     byte_quota: int | None = None
+    #: "annotation" and "both" need an annotator among the tables
+    trigger: Trigger = "alert"
 
 
 _KEYS = tuple(field.name for field in fields(FilterFile))

@@ -1,21 +1,30 @@
-"""The filters that are active, read straight from the definitions' database: no Django, no lock held."""
+"""What is active, read straight from the definitions' database: no Django, no lock held."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from lasair.definitions.filter_file import Output
+from lasair.definitions.filter_file import Output, Trigger
 from lasair.errors import StoreUnavailable
 from lasair.schema.model import Survey
 
 #: Tables of the Django models; models.py takes them from here.
 FILTER_TABLE = "definitions_filter"
 VERSION_TABLE = "definitions_filterversion"
+WATCHLIST_TABLE = "definitions_watchlist"
+AREA_TABLE = "definitions_area"
+EVENT_TABLE = "definitions_event"
+ANNOTATOR_TABLE = "definitions_annotator"
+TAG_TABLE = "definitions_tag"
+CONTENT_TABLE = "definitions_content"
+PIECE_TABLE = "definitions_contentpiece"
 
 #: Longest wait for a writer [s].
 _TIMEOUT_S = 10.0
@@ -39,14 +48,43 @@ class ActiveFilter(NamedTuple):
     topic: str
     #: bytes a UTC day, -1 for no limit, None for the setting
     byte_quota: int | None
+    #: what makes it run
+    trigger: Trigger = "alert"
+
+
+ListKind = Literal["watchlist", "area", "event"]
+
+
+class ActiveList(NamedTuple):
+    """A watchlist, an area or an event that alerts are matched with."""
+
+    kind: ListKind
+    list_id: int
+    name: str
+    #: grows with each edit
+    version: int
+    #: what `read_content` reads
+    content_id: int
+    #: of an event [MJD TAI], else None
+    t0: float | None
 
 
 class Snapshot(NamedTuple):
-    """All active filters of both surveys at one moment, by filter id."""
+    """All that is active at one moment: filters of both surveys by id; lists by kind and id."""
 
-    #: changes when, and only when, what is active changes
+    #: changes when, and only when, the active filters change
     version: str
     filters: tuple[ActiveFilter, ...]
+    lists: tuple[ActiveList, ...] = ()
+    #: what is not public: (kind, id or topic) -> (owner, group or None)
+    private: Mapping[tuple[str, int | str], tuple[int, int | None]] = MappingProxyType({})
+    #: (user, group) of all members
+    members: frozenset[tuple[int, int]] = frozenset()
+
+    def may_use(self, user_id: int, kind: str, which: int | str) -> bool:
+        """Whether a user may use a watchlist, area, tag or annotator; what is not there may be used by anybody."""
+        owner = self.private.get((kind, which.lower() if isinstance(which, str) else which))
+        return owner is None or owner[0] == user_id or (user_id, owner[1]) in self.members
 
 
 #: Where each field of ActiveFilter lies, in its order: (table, column). A test holds this against the models.
@@ -64,6 +102,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "output": (VERSION_TABLE, "output"),
     "topic": (VERSION_TABLE, "topic"),
     "byte_quota": (VERSION_TABLE, "byte_quota"),
+    "trigger": (VERSION_TABLE, "trigger"),
 }
 #: Column of the filter table that points to the version that is active; NULL when the filter is stopped.
 ACTIVE_COLUMN = "active_version_id"
@@ -74,45 +113,85 @@ _SQL = (
     + f' FROM "{FILTER_TABLE}" JOIN "{VERSION_TABLE}" ON "{VERSION_TABLE}"."id" = "{FILTER_TABLE}"."{ACTIVE_COLUMN}"'
     + f' ORDER BY "{FILTER_TABLE}"."id"'
 )
+_LISTS_SQL = (
+    f"SELECT 'watchlist', id, name, version, content_id, NULL FROM \"{WATCHLIST_TABLE}\""
+    " WHERE active AND content_id IS NOT NULL"
+    f" UNION ALL SELECT 'area', id, name, version, content_id, NULL FROM \"{AREA_TABLE}\""
+    " WHERE active AND content_id IS NOT NULL"
+    f" UNION ALL SELECT 'event', id, name, version, content_id, t0 FROM \"{EVENT_TABLE}\""
+    " WHERE content_id IS NOT NULL AND NOT retracted AND NOT test AND t0 IS NOT NULL"
+    " ORDER BY 1, 2"
+)
+_PRIVATE_SQL = (
+    f"SELECT 'watchlist', id, owner_id, group_id FROM \"{WATCHLIST_TABLE}\" WHERE NOT public"
+    f" UNION ALL SELECT 'area', id, owner_id, group_id FROM \"{AREA_TABLE}\" WHERE NOT public"
+    f" UNION ALL SELECT 'tag', id, owner_id, group_id FROM \"{TAG_TABLE}\" WHERE NOT public"
+    f" UNION ALL SELECT 'annotator', lower(name), owner_id, group_id FROM \"{ANNOTATOR_TABLE}\" WHERE NOT public"
+)
+_MEMBERS_SQL = "SELECT user_id, group_id FROM auth_user_groups"
 _HOT_JOURNAL = ("SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY", "SQLITE_READONLY_CANTINIT")
+
+R = TypeVar("R")
 
 
 def read_snapshot(path: Path) -> Snapshot:
-    """The active filters in the database file `path`; none when there is no such file, or no filter was ever made.
+    """What is active in the database file `path`; nothing when there is no such file, or nothing was ever made.
 
     Raises
     ------
     StoreUnavailable
         The file cannot be read, is no database, or was made by another version of Lasair.
     """
-    filters = tuple(ActiveFilter(*row) for row in _rows(path))
-    digest = hashlib.sha256(repr([tuple(one) for one in filters]).encode("utf-8", "surrogatepass"))
-    return Snapshot(digest.hexdigest()[:16], filters)
+    return _reading(path, _snapshot, Snapshot(_digest([]), ()))
 
 
-def _rows(path: Path) -> list[tuple[Any, ...]]:
+def read_content(path: Path, content_id: int) -> bytes | None:
+    """What a list of a snapshot is made of; None when it has been replaced since. Errors as `read_snapshot`."""
+
+    def read(database: sqlite3.Connection) -> bytes | None:
+        sql = f'SELECT data FROM "{PIECE_TABLE}" WHERE content_id = ? ORDER BY number'
+        return b"".join(row[0] for row in database.execute(sql, (content_id,))) or None
+
+    return _reading(path, read, None)
+
+
+def _snapshot(database: sqlite3.Connection) -> Snapshot:
+    database.execute("BEGIN")  # one moment for all
+    filters = tuple(ActiveFilter(*row) for row in database.execute(_SQL))
+    lists = tuple(ActiveList(*row) for row in database.execute(_LISTS_SQL))
+    private = {(row[0], row[1]): (row[2], row[3]) for row in database.execute(_PRIVATE_SQL)}
+    members = frozenset(database.execute(_MEMBERS_SQL))
+    return Snapshot(_digest([tuple(one) for one in filters]), filters, lists, private, members)
+
+
+def _digest(filters: list[tuple[Any, ...]]) -> str:
+    return hashlib.sha256(repr(filters).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _reading(path: Path, read: Callable[[sqlite3.Connection], R], nothing: R) -> R:
+    """What a reader finds in the file; `nothing` when no definition was ever made."""
     if not path.exists():
-        return []
+        return nothing
     try:
-        return _read(path, "ro")
+        return _read(path, "ro", read, nothing)
     except (sqlite3.Error, UnicodeDecodeError) as err:
         if getattr(err, "sqlite_errorname", "") not in _HOT_JOURNAL:
             raise _unavailable(path, err) from err
     # A writer was killed half-way: only a connection that may write can undo what it left.
     try:
-        return _read(path, "rw")
+        return _read(path, "rw", read, nothing)
     except (sqlite3.Error, UnicodeDecodeError) as err:
         raise _unavailable(path, err) from err
 
 
-def _read(path: Path, mode: str) -> list[tuple[Any, ...]]:
+def _read(path: Path, mode: str, read: Callable[[sqlite3.Connection], R], nothing: R) -> R:
     address = f"file:{quote(str(path))}?mode={mode}"
-    with closing(sqlite3.connect(address, uri=True, timeout=_TIMEOUT_S)) as database:
+    with closing(sqlite3.connect(address, uri=True, timeout=_TIMEOUT_S, isolation_level=None)) as database:
         try:
-            return database.execute(_SQL).fetchall()
+            return read(database)
         except sqlite3.OperationalError as err:
             if str(err) == f"no such table: {FILTER_TABLE}":
-                return []
+                return nothing
             raise
 
 
@@ -121,9 +200,9 @@ def _unavailable(path: Path, err: sqlite3.Error | UnicodeDecodeError) -> StoreUn
         return StoreUnavailable(
             f"{path} was made by another version of Lasair ({err}); 'lasair filter list' brings it up to date"
         )
-    message = f"cannot read the filters in {path}: {err}"
+    message = f"cannot read the definitions in {path}: {err}"
     if _is_damage(err):
-        message += "; restore it from a copy, or move it away and add the filters again"
+        message += "; restore it from a copy, or move it away and make the definitions again"
     return StoreUnavailable(message)
 
 

@@ -21,6 +21,9 @@ COLUMN_TYPES: tuple[str, ...] = get_args(ColumnType)
 #: The one kind of "missing" in arrays: NaN for floats, this for integers, b"" / "" for text.
 INT_MISSING = -(2**63)
 
+#: Number of the watchlist that holds the Transient Name Server: whose hits give `tns_name` and `crossmatch_tns`.
+TNS_WATCHLIST = 1
+
 DETECTION, NONDETECTION, FORCED = 0, 1, 2
 KINDS = ("detection", "nondetection", "forced")
 

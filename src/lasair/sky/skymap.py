@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -96,6 +96,16 @@ class SkyMap:
             else tuple(np.asarray(one, np.float64)[keep][by_place] for one in columns)
         )  # fmt: skip
         self._contour = _contours(self._density, self._area)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The cells as columns that `SkyMap` takes: those without probability are left out."""
+        order = np.rint(-np.log2(self._area * 3.0 / math.pi) / 2.0).astype(np.int64)
+        found: dict[str, NDArray[Any]] = {
+            "order": order, "cell": self._start >> (2 * (MAX_ORDER - order)), "density": self._density,
+        }  # fmt: skip
+        if self._distances is not None:
+            found |= dict(zip(("distmu", "distsigma", "distnorm"), self._distances, strict=True))
+        return found
 
     @classmethod
     def from_uniq(

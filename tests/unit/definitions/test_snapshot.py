@@ -98,7 +98,7 @@ def test_a_new_version_counts_when_it_is_active(database: Path) -> None:
 
 def test_not_a_database(tmp_path: Path) -> None:
     (tmp_path / "definitions.db").write_bytes(b"no database " * 100)
-    with pytest.raises(StoreUnavailable, match=r"cannot read the filters in .*definitions\.db"):
+    with pytest.raises(StoreUnavailable, match=r"cannot read the definitions in .*definitions\.db"):
         read_snapshot(tmp_path / "definitions.db")
 
 
