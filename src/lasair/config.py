@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lasair.errors import BadDefinition
@@ -45,6 +45,19 @@ class Settings(BaseSettings):
     sherlock_singletons: bool = Field(
         default=True, description="Classify objects with a single detection too, not only those seen twice."
     )
+    event_contour: float = Field(
+        default=90.0, gt=0, le=100, description="Objects farther out in the map of an event do not hit it [percent]."
+    )
+    tns_url: str = Field(
+        default="https://www.wis-tns.org/system/files/tns_public_objects/",
+        description="Folder of the lists of the Transient Name Server (URL).",
+    )
+    tns_api_key: SecretStr = Field(default=SecretStr(""), description="Key of the bot that asks the Transient Name Server.")
+    tns_bot_id: int = Field(default=0, ge=0, description="Number of that bot, as the server has registered it.")
+    tns_radius_arcsec: float = Field(
+        default=3.0, gt=0, le=60, description="An object so near a transient of the TNS has its name [arcsec]."
+    )
+    tns_bot_name: str = Field(default="", description="Name of that bot.")
     lightcurve_shards: int = Field(
         default=4, ge=1, le=256, description="Files the light curves are spread over (fixed at creation)."
     )

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from lasair import ingest
 from lasair.config import Settings
-from lasair.definitions.snapshot import ActiveFilter, read_snapshot
-from lasair.filter.evaluate import FilterStage, enter_matches, feature_stage
+from lasair.definitions.snapshot import ActiveFilter, Snapshot, read_snapshot
+from lasair.filter.evaluate import OBJECTS, FilterStage, enter_matches, feature_stage
 from lasair.filter.fits import carry_stage, fits_due, make_fits, without_fits
+from lasair.filter.react import Reactor
 from lasair.ledger.model import Committed, Counts, Outcome, Place
 from lasair.ledger.store import Ledger, utc_night
-from lasair.packets.batch import AlertBatch, Message
+from lasair.matching.stage import NOT_KEPT, MatchStage
+from lasair.packets.batch import AlertBatch, Columns, Message
 from lasair.packets.decode import decode
 from lasair.packets.schemas import SchemaSource
 from lasair.schema.model import INT_MISSING
@@ -60,6 +62,8 @@ class Pipeline:
         self._definitions = definitions
         self._clock = clock
         self._filters = FilterStage(settings)
+        self._matches = MatchStage(definitions, stores, contour=settings.event_contour)
+        self._reactor = Reactor(settings, stores, ledger, definitions)
         #: every alert, movers and repeated ones too
         self.keep: tuple[tuple[str, Stage], ...] = (
             ("cutouts", self._keep_cutouts),
@@ -70,6 +74,7 @@ class Pipeline:
             ("sherlock", sherlock_stage(settings, stores)),
             ("features", feature_stage(DustMap.open(settings.dust_map_dir))),
             ("earlier fits", carry_stage(stores.objects)),
+            ("matches", self._matches),
         )
         #: CPU seconds by stage since the start
         self.cpu_s: dict[str, float] = {}
@@ -85,13 +90,20 @@ class Pipeline:
         arrived_in.closed = self._ledger.closed_filters(arrived_in.now)
         snapshot = read_snapshot(self._definitions)
         arrived_in.quotas = {one.filter_id: self._quota(one) for one in snapshot.filters}
+        with self._timed("matches"):
+            self._matches.take_in(snapshot)
         for batch in decoded:
-            self._one_survey(batch, [one for one in snapshot.filters if one.survey == batch.survey], arrived_in)
+            self._one_survey(batch, snapshot, arrived_in)
         with self._timed("ledger"):
             committed = self._ledger.commit(arrived_in)
         for filter_id, reason in committed.to_tell:
             log.warning("filter %d fails: %s (told once; 'lasair filter show' keeps it)", filter_id, reason)
         return committed
+
+    def react(self) -> int:
+        """Run filters that wait for annotations where some have arrived; how many messages went out."""
+        with self._timed("annotations"):
+            return self._reactor.annotations()
 
     def fit(self, stop: Sequence[int] = ()) -> None:
         """Make the fits that are due, when nobody waits for a notification; ends early when `stop` gets an item."""
@@ -102,7 +114,7 @@ class Pipeline:
     def _quota(self, one: ActiveFilter) -> int:
         return self._settings.filter_byte_quota if one.byte_quota is None else one.byte_quota
 
-    def _one_survey(self, batch: AlertBatch, filters: Sequence[ActiveFilter], outcome: Outcome) -> None:
+    def _one_survey(self, batch: AlertBatch, snapshot: Snapshot, outcome: Outcome) -> None:
         ingested = self._clock()
         for name, stage in self.keep:
             with self._timed(name):
@@ -122,7 +134,8 @@ class Pipeline:
                 objects = stage(objects)
         evaluated = np.flatnonzero(fresh[stays])
         with self._timed("filters"):
-            results = self._filters.run(objects, evaluated, filters, now_s=outcome.now)
+            filters = [one for one in snapshot.filters if one.trigger != "annotation"]
+            results = self._filters.run(objects, evaluated, filters, snapshot, now_s=outcome.now)
         with self._timed("outputs"):
             times = BatchTimes(ingested, filtered := self._clock(), filtered)
             enter_matches(objects, evaluated, results, [_place(one) for one in objects.messages], times, outcome)
@@ -156,7 +169,9 @@ class Pipeline:
             np.diff(batch.offsets),
         )
         for name, columns in batch.tables.items():
-            self._stores.objects.put(batch.survey, name, without_fits(columns), versions)
+            if name not in NOT_KEPT:
+                self._stores.objects.put(batch.survey, name, _decided_by_alert(name, columns), versions)
+        self._matches.keep(batch, versions)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -174,6 +189,14 @@ def calm_collector() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def _decided_by_alert(name: str, columns: Columns) -> Columns:
+    """The columns that an alert decides: slow fits and the name in the TNS are put by whoever finds them."""
+    kept = without_fits(columns)
+    if name == OBJECTS:
+        kept.pop("tns_name", None)
+    return kept
 
 
 def _place(message: Message) -> Place:

@@ -8,10 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lasair.bench import cones, sherlock
+from lasair.bench import cones, sherlock, skyindex
 from lasair.bench.cones import ConesResult
 from lasair.bench.measure import Result
 from lasair.bench.sherlock import SherlockResult
+from lasair.bench.skyindex import IndexCost
 
 
 def machine() -> dict[str, Any]:
@@ -26,7 +27,11 @@ def machine() -> dict[str, Any]:
 
 
 def as_json(
-    results: list[Result], *, sky: SherlockResult | None = None, one_catalogue: ConesResult | None = None
+    results: list[Result],
+    *,
+    sky: SherlockResult | None = None,
+    one_catalogue: ConesResult | None = None,
+    sky_index: list[IndexCost] | None = None,
 ) -> dict[str, Any]:
     """The whole report as JSON has it."""
     out: dict[str, Any] = {"machine": machine(), "results": [asdict(one) for one in results]}
@@ -34,17 +39,23 @@ def as_json(
         out["sherlock"] = sherlock.as_json(sky)
     if one_catalogue is not None:
         out["cones"] = cones.as_json(one_catalogue)
+    if sky_index is not None:
+        out["skyindex"] = skyindex.as_json(sky_index)
     return out
 
 
 def as_text(
-    results: list[Result], *, sky: SherlockResult | None = None, one_catalogue: ConesResult | None = None
+    results: list[Result],
+    *,
+    sky: SherlockResult | None = None,
+    one_catalogue: ConesResult | None = None,
+    sky_index: list[IndexCost] | None = None,
 ) -> str:
     """The report to read."""
     about = machine()
     lines = [
         f"{about['cpu']}, {about['cores']} cores, Python {about['python']}; "
-        "CPU time of one process; the whole chain without Sherlock and watchlists"
+        "CPU time of one process; the whole chain without catalogues and lists"
     ]
     for one in results:
         lines += ["", f"{one.workload}: {one.what}", *_speeds(one), *_stages(one), *_beside_lasair(one)]
@@ -52,6 +63,8 @@ def as_text(
         lines += sherlock.as_lines(sky)
     if one_catalogue is not None:
         lines += cones.as_lines(one_catalogue)
+    if sky_index is not None:
+        lines += skyindex.as_lines(sky_index)
     return "\n".join(lines)
 
 

@@ -1,22 +1,28 @@
-"""Speed and size of the sky index: a million cones, two hundred areas."""
+"""Speed and size of the sky index: a million cones, two hundred areas, ten maps of events."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lasair.catalogues.healpix import all_centres
+from lasair.definitions.content import Happened
+from lasair.matching.hits import Places, area_hits, event_hits, watchlist_hits
+from lasair.matching.live import LiveEvent, SkyIndex
 from lasair.sky.areas import SKY_CELLS, AreaIndex
 from lasair.sky.cones import ConeIndex, ConeSegment
+from lasair.sky.skymap import Circle, SkyMap
 
 #: A visit of the Rubin camera [deg across].
 VISIT_DEG = 3.5
 #: Alerts in a batch.
 BATCH = 10_000
 
-Places = tuple[NDArray[np.float64], NDArray[np.float64]]
+Two = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -33,12 +39,35 @@ class IndexCost:
     edit_s: float
 
 
-def whole_sky(n: int, chance: np.random.Generator) -> Places:
+def measure_skyindex() -> list[IndexCost]:
+    """All cases."""
+    return [*measure_cones(), *measure_areas(), *measure_together()]
+
+
+def as_json(costs: list[IndexCost]) -> list[dict[str, Any]]:
+    """As JSON has it."""
+    return [asdict(one) for one in costs]
+
+
+def as_lines(costs: list[IndexCost]) -> list[str]:
+    """To read."""
+    lines = ["", f"skyindex: batches of {BATCH:,} positions, alerts/s/core"]
+    for one in costs:
+        size = f", {one.bytes_per_cone:.0f} bytes a cone" if one.bytes_per_cone else ""
+        edit = f", one list edited in {1e3 * one.edit_s:.1f} ms" if one.edit_s else ""
+        lines.append(
+            f"  {one.alerts_per_s:>12,.0f}  {one.case}: {one.hits_per_alert:.2f} hits an alert{size}, "
+            f"built in {one.build_s:.1f} s{edit}"
+        )
+    return lines
+
+
+def whole_sky(n: int, chance: np.random.Generator) -> Two:
     """Places spread evenly over the sphere [deg]."""
     return chance.uniform(0.0, 360.0, n), np.degrees(np.arcsin(chance.uniform(-1.0, 1.0, n)))
 
 
-def one_visit(n: int, chance: np.random.Generator) -> Places:
+def one_visit(n: int, chance: np.random.Generator) -> Two:
     """Places spread evenly over one visit [deg]."""
     ra, decl = 150.0, -30.0
     radius, angle = 0.5 * VISIT_DEG * np.sqrt(chance.uniform(0.0, 1.0, n)), chance.uniform(0.0, 2.0 * np.pi, n)
@@ -94,6 +123,58 @@ def measure_areas(*, areas: int = 200, ranges: int = 100_000, seconds: float = 1
         speed, hits = _speed(lambda a, d: len(index.find(a, d).position), spread, chance, seconds)
         out.append(IndexCost(f"{areas} {case}", speed, hits, 0.0, built, edited))
     return out
+
+
+def measure_together(
+    *, cones: int = 1_000_000, areas: int = 200, ranges: int = 100_000, maps: int = 10, seconds: float = 2.0
+) -> list[IndexCost]:
+    """Alerts a second against cones, areas and maps at once, with the tables of hits that filters join.
+
+    Maps have 49,152 cells over the sky with distances, and every alert lies in the window of each.
+    """
+    out = []
+    for case, spread in (("together, whole sky", whole_sky), ("together, one visit", one_visit)):
+        chance = np.random.default_rng(7)
+        begun = time.process_time()
+        ra, decl = spread(cones, chance)
+        names = [f"SN {i:013d}" for i in range(cones)]
+        segment = ConeSegment.build(0, np.arange(cones), ra, decl, 5.0, names)
+        sky = SkyIndex(
+            cones=ConeIndex.of([segment]),
+            areas=AreaIndex({number: _footprint(ranges, chance) for number in range(areas)}),
+            events=tuple(_event(number, chance) for number in range(maps)),
+        )
+        built = time.process_time() - begun
+
+        def find(a: NDArray[np.float64], d: NDArray[np.float64], sky: SkyIndex = sky) -> int:
+            at = Places("lsst", np.arange(len(a)), a, d, np.full(len(a), 60_000.0))
+            tables = (
+                watchlist_hits(sky, at, _no_brightness),
+                area_hits(sky, at),
+                event_hits(sky.events, at, np.full(len(a), 150.0), 90.0),
+            )
+            return sum(len(table["_alert"]) for table in tables)
+
+        speed, hits = _speed(find, spread, chance, seconds)
+        what = f"{cones:,} cones, {areas} areas, {maps} maps {case}"
+        out.append(IndexCost(what, speed, hits, sky.cones.nbytes / cones, built, 0.0))
+    return out
+
+
+def _event(number: int, chance: np.random.Generator) -> LiveEvent:
+    """A map whose 90 percent region has some hundred square degrees about a place in or near the visit."""
+    order = 6
+    cell = np.arange(12 << (2 * order), dtype=np.int64)
+    ra, decl = all_centres(order)
+    middle = Circle(150.0 + float(chance.uniform(-15, 15)), -30.0 + float(chance.uniform(-15, 15)), 12.0, 0.9)
+    density = middle.at(ra, decl).probdens2
+    distance = np.full(len(cell), 160.0)
+    where = SkyMap(np.full(len(cell), order), cell, density, distance, distance / 4.0, 1.0 / (1.0625 * distance**2))
+    return LiveEvent(number, f"S{number}", Happened(59_990.0, 60_011.0, where))
+
+
+def _no_brightness(alerts: NDArray[np.int64]) -> Two:
+    return np.full(len(alerts), np.nan), np.full(len(alerts), np.nan)
 
 
 def _footprint(ranges: int, chance: np.random.Generator) -> NDArray[np.uint64]:

@@ -6,7 +6,6 @@ a built release (`manifest.py`), which follows from this one and from the rows.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -16,12 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import yaml
-from numba import njit
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from lasair.catalogues.columns import BANDS, BY_NAME
-from lasair.catalogues.healpix import centre
+from lasair.catalogues.healpix import all_centres
 from lasair.catalogues.predicate import (
     Expression,
     Predicate,
@@ -550,22 +547,10 @@ def _read_moc(path: Path) -> MOC:
 def _moc_where(text: str) -> MOC:
     from mocpy import MOC
 
-    ra, decl = _centres(_FOOTPRINT_ORDER)
+    ra, decl = all_centres(_FOOTPRINT_ORDER)
     cells = np.flatnonzero(compile_predicate(text)({"ra": ra, "decl": decl}, len(ra))).astype(np.uint64)
     order = np.full(len(cells), _FOOTPRINT_ORDER, np.uint8)
     return MOC.from_healpix_cells(cells, order, max_depth=_FOOTPRINT_ORDER)
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _centres(order: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centres of all cells [deg]."""
-    n = 12 << (2 * order)
-    ra, decl = np.empty(n), np.empty(n)
-    for cell in range(n):
-        z, radius, x, y = centre(cell, order)
-        decl[cell] = math.degrees(math.atan2(z, radius))
-        ra[cell] = math.degrees(math.atan2(y, x)) % 360.0
-    return ra, decl
 
 
 # ---------------------------------------------------------------------------------------------------------- reading

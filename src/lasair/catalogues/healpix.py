@@ -208,3 +208,15 @@ def cells_of(ra: NDArray[np.float64], decl: NDArray[np.float64], order: int) -> 
         face, fx, fy = locate(ra[i], decl[i])
         out[i] = cell_number(face, min(int(fx * side), side - 1), min(int(fy * side), side - 1), order)
     return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def all_centres(order: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centres of all cells [deg]."""
+    n = 12 << (2 * order)
+    ra, decl = np.empty(n), np.empty(n)
+    for cell in range(n):
+        z, radius, x, y = centre(cell, order)
+        decl[cell] = math.degrees(math.atan2(z, radius))
+        ra[cell] = math.degrees(math.atan2(y, x)) % 360.0
+    return ra, decl

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lasair.bench.measure import Result
 
 CHAINS = ("W-ZTF", "year", "deep", "mix", "R-deep", "R-20", "R-0")
-WORKLOADS = (*CHAINS, "sherlock", "cones")
+WORKLOADS = (*CHAINS, "sherlock", "cones", "skyindex")
 
 #: Rows on the synthetic sky, and of the one catalogue, of a run that takes minutes and some GB.
 SKY_ROWS, CATALOGUE_ROWS = 20_000_000, 2_000_000
@@ -82,7 +82,8 @@ def bench_command(
     """Measure decode, features and the whole chain in CPU time, per workload and stage; and Sherlock.
 
     Simulated workloads always run; R-deep, R-20 and R-0 need real packets. sherlock classifies positions over 14
-    synthetic catalogues, cones looks up one catalogue beside a KD-tree, DuckDB and SQLite.
+    synthetic catalogues, cones looks up one catalogue beside a KD-tree, DuckDB and SQLite; skyindex finds alerts in a
+    million cones, 200 areas and ten maps of events.
     """
     import orjson
 
@@ -114,10 +115,13 @@ def bench_command(
 
 
 def _on_skies(wanted: list[str], rows: int | None, sky: Path | None) -> dict[str, Any]:
-    """Results of the workloads that need catalogues, by the name that the report has for them."""
-    from lasair.bench import cones, sherlock
+    """Results of the workloads on skies, by the name that the report has for them."""
+    from lasair.bench import cones, sherlock, skyindex
 
     found: dict[str, Any] = {}
+    if "skyindex" in wanted:
+        say("skyindex: cones, areas and maps")
+        found["sky_index"] = skyindex.measure_skyindex()
     with tempfile.TemporaryDirectory(prefix="lasair-bench-") as scratch:
         folder = sky or Path(scratch)
         if "sherlock" in wanted:

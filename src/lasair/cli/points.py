@@ -30,7 +30,7 @@ def points_of(path: Path) -> Positions:
     return points
 
 
-def say_bad(path: Path, bad: Iterable[BadLine]) -> None:
+def say_bad(path: Path | str, bad: Iterable[BadLine]) -> None:
     """Name the rows of a file that cannot be used."""
     for one in bad:
         say(f"{path}: {one}")

@@ -217,6 +217,7 @@ def refresh_command(no_filters: bool, form: Any, state: State) -> None:
 
     from lasair.cli.output import progress_bar
     from lasair.definitions.snapshot import read_snapshot
+    from lasair.filter.evaluate import FilterStage
     from lasair.filter.stored import filter_stored, stored_batch
     from lasair.sherlock.refresh import refresh
 
@@ -225,7 +226,9 @@ def refresh_command(no_filters: bool, form: Any, state: State) -> None:
     asked = delivered = 0
     with state.writing(), state.stores() as stores, state.ledger() as ledger:
         engine = _engine(_shelf(None, state), "fixed")
-        filters = [one for one in read_snapshot(state.definitions).filters if "sherlock_classifications" in one.tables]
+        active = read_snapshot(state.definitions)
+        filters = [one for one in active.filters if "sherlock_classifications" in one.tables]
+        stage = FilterStage(state.settings)
         total = sum(stores.classifications.count(survey) for survey in ("lsst", "ztf"))
         with progress_bar("classifying again", total) as advance:
 
@@ -239,10 +242,10 @@ def refresh_command(no_filters: bool, form: Any, state: State) -> None:
                     (changed.survey, a.klass, b.klass) for a, b in zip(changed.before, changed.now, strict=True)
                 )
                 if not no_filters and filters:
-                    ids, alerts = [one.object_id for one in changed.now], [one.alert_id for one in changed.now]
-                    times = [one.mjd_tai for one in changed.now]
-                    batch = stored_batch(stores, changed.survey, ids, alerts, times)
-                    done = filter_stored(stores, ledger, state.settings, filters, batch, partition="sherlock refresh")
+                    batch = stored_batch(stores, changed.survey, [one.object_id for one in changed.now])
+                    done = filter_stored(
+                        stage, ledger, state.settings, filters, batch, active, partition="sherlock refresh"
+                    )
                     delivered += done.counts.delivered
     found = {
         "asked": asked,

@@ -114,10 +114,13 @@ def unpack_event(content: bytes) -> Happened:
 def _pack(**columns: NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     # level 1: cones hardly compress, and sky maps do at any level
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, values in columns.items():
-            with archive.open(name, "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
+            column = io.BytesIO()
+            np.lib.format.write_array(column, np.ascontiguousarray(values), allow_pickle=False)
+            # a ZipInfo by itself has no time: equal columns are equal bytes, so that an edit without effect is seen
+            info = zipfile.ZipInfo(name)
+            archive.writestr(info, column.getbuffer(), zipfile.ZIP_DEFLATED, compresslevel=1)
     return buffer.getvalue()
 
 

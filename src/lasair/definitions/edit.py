@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple
 
-from lasair.definitions.django import database_errors, set_up
+from lasair.definitions.django import set_up
 from lasair.definitions.filter_file import FilterFile, Output
+from lasair.definitions.transactions import (
+    LOCAL_USER,
+    acting,
+    groups_of,
+    guarded,
+    local_user,
+    may_use,
+    reading,
+    utc_text,
+)
 from lasair.errors import BadDefinition, BadQuery, NotFound
-from lasair.query.compile import compile_query
+from lasair.query.compile import CompiledQuery, compile_query
+from lasair.query.permission import names_used
 from lasair.schema.allow import nearest
 from lasair.schema.model import Survey
 from lasair.streams.forms import RESERVED
@@ -17,20 +26,15 @@ from lasair.streams.topics import topic_name
 
 set_up()  # Django's models cannot be imported before
 
-from django.contrib.auth import get_user_model  # noqa: E402
-from django.db import transaction  # noqa: E402
 from django.db.models import Max, prefetch_related_objects  # noqa: E402
 
-from lasair.definitions.models import Filter, FilterVersion  # noqa: E402
-
-#: Owner of everything that is made on one machine from the command line.
-LOCAL_USER = "local"
+from lasair.definitions.models import Annotator, Area, Filter, FilterVersion, Tag, Watchlist  # noqa: E402
 
 #: What makes a version; the rest of a filter file may change without a new one.
 _CONTENT = ("select", "tables", "where", "order_by", "output", "byte_quota", "trigger")
 
-P = ParamSpec("P")
-R = TypeVar("R")
+#: What filters name by number.
+_NUMBERED = {"watchlist": Watchlist, "area": Area, "tag": Tag}
 
 
 class FilterState(NamedTuple):
@@ -49,40 +53,21 @@ class FilterState(NamedTuple):
     description: str
 
 
-def _guarded(function: Callable[P, R]) -> Callable[P, R]:
-    """One transaction; a database that cannot be used becomes StoreUnavailable."""
+def check(definition: FilterFile, *, owner: Any = None) -> None:
+    """Raise BadDefinition when a filter's clauses cannot run, or name what is not there or not for its owner.
 
-    @wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        with database_errors(), transaction.atomic():
-            return function(*args, **kwargs)
-
-    return run
-
-
-def _reading(function: Callable[P, R]) -> Callable[P, R]:
-    """No transaction, since ours ask for the right to write when they begin; errors as `_guarded`."""
-
-    @wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        with database_errors():
-            return function(*args, **kwargs)
-
-    return run
+    The message says what would help. An event need not exist: a filter may wait for one. Owner is the local user unless
+    given.
+    """
+    compiled = check_clauses(definition)
+    try:
+        _check_names(compiled, acting(owner))
+    except BadDefinition as err:
+        raise BadDefinition(f"filter {definition.name!r}: {err}") from err
 
 
-def local_user() -> Any:
-    """The user that owns what the command line makes; made on first use, cannot log in."""
-    users = get_user_model()
-    user, new = users.objects.get_or_create(username=LOCAL_USER)
-    if new:
-        user.set_unusable_password()
-        user.save(update_fields=("password",))
-    return user
-
-
-def check(definition: FilterFile) -> None:
-    """Raise BadDefinition when the definition's clauses cannot run, with what would help."""
+def check_clauses(definition: FilterFile) -> CompiledQuery:
+    """The clauses of a filter, compiled; BadDefinition when they cannot run, whatever lists there are."""
     try:
         compiled = compile_query(
             definition.select,
@@ -100,9 +85,36 @@ def check(definition: FilterFile) -> None:
         raise BadDefinition(
             f"filter {definition.name!r}: select: a message has its own {', '.join(taken)}; rename the column with AS"
         )
+    if definition.trigger != "alert" and not compiled.annotators:
+        raise BadDefinition(
+            f"filter {definition.name!r}: trigger {definition.trigger!r} needs an annotator among the tables, such as "
+            "annotator:TOPIC"
+        )
+    return compiled
 
 
-@_guarded
+def _check_names(query: CompiledQuery, user: Any) -> None:
+    """Raise BadDefinition when a query asks for something that is not there, or that is not for a user."""
+    groups = groups_of(user)
+    for kind, which in names_used(query):
+        if kind == "event":
+            continue
+        if kind == "annotator":
+            found = Annotator.objects.filter(name__iexact=which).first()
+            hint = None if found else nearest(str(which), Annotator.objects.values_list("name", flat=True))
+        else:
+            found, hint = _NUMBERED[kind].objects.filter(pk=which).first(), None
+        if found is None:
+            help_ = f"did you mean {kind}:{hint}?" if hint else f"'lasair {kind} list' shows those there are"
+            raise BadDefinition(f"tables: there is no {kind} {which}; {help_}")
+        if not may_use(found, user, groups):
+            raise BadDefinition(
+                f"tables: {kind}:{which} is somebody else's, and neither public nor shared with a group of yours;"
+                f" 'lasair {kind} list' shows those that you may use"
+            )
+
+
+@guarded
 def add_filter(definition: FilterFile, *, owner: Any = None) -> FilterState:
     """Add a filter, or a new version when it exists and its content differs; nothing changes when it does not.
 
@@ -111,10 +123,10 @@ def add_filter(definition: FilterFile, *, owner: Any = None) -> FilterState:
     Raises
     ------
     BadDefinition
-        The clauses are refused; the filter exists for the other survey; or its topic is that of another filter.
+        `check` refuses it; the filter exists for the other survey; or its topic is that of another filter.
     """
-    check(definition)
     owner = owner or local_user()
+    check(definition, owner=owner)
     found = Filter.objects.filter(owner=owner, name=definition.name).first()
     if found is None:
         topic = topic_name(owner.pk, definition.name)
@@ -149,7 +161,7 @@ def new_version(filter_: Filter, definition: FilterFile) -> FilterVersion:
     return made
 
 
-@_guarded
+@guarded
 def activate(name: str, number: int | None = None, *, owner: Any = None) -> FilterState:
     """Run a version (the newest unless given) on every batch from the next one on.
 
@@ -158,20 +170,20 @@ def activate(name: str, number: int | None = None, *, owner: Any = None) -> Filt
     NotFound
         There is no such filter or version.
     BadDefinition
-        The version, right when it was made, is no longer: the schema has changed.
+        The version, right when it was made, is no longer: the schema has changed, or what it names has gone.
     """
     found = _find(name, owner)
     version = found.versions.last() if number is None else found.versions.filter(number=number).first()
     if version is None:
         known = ", ".join(str(one) for one in found.versions.values_list("number", flat=True))
         raise NotFound(f"filter {found.name!r} has no version {number}; it has {known}")
-    check(definition_of(version))
+    check(definition_of(version), owner=found.owner)
     found.active_version = version
     found.save(update_fields=("active_version",))
     return _state(found)
 
 
-@_guarded
+@guarded
 def stop(name: str, *, owner: Any = None) -> FilterState:
     """Stop a filter; its versions and its stream stay."""
     found = _find(name, owner)
@@ -180,14 +192,14 @@ def stop(name: str, *, owner: Any = None) -> FilterState:
     return _state(found)
 
 
-@_reading
+@reading
 def list_filters(*, owner: Any = None) -> list[FilterState]:
     """All filters of an owner, by survey and name. Needs no right to write."""
     mine = _owned(owner).select_related("active_version")
     return [_state(one) for one in mine.prefetch_related("versions").order_by("survey", "name")]
 
 
-@_reading
+@reading
 def show(name: str, *, owner: Any = None) -> dict[str, Any]:
     """Everything about a filter, as JSON takes it; `versions` from the first to the newest. Needs no right to write."""
     found = _find(name, owner)
@@ -202,7 +214,7 @@ def show(name: str, *, owner: Any = None) -> dict[str, Any]:
         "survey": state.survey,
         "description": state.description,
         "public": found.public,
-        "created": _text(found.created),
+        "created": utc_text(found.created),
         "version": state.number,
         "active": state.active_number,
         "output": state.output,
@@ -213,7 +225,7 @@ def show(name: str, *, owner: Any = None) -> dict[str, Any]:
                 "number": one.number,
                 "version_id": one.pk,
                 **{key: getattr(one, key) for key in _CONTENT},
-                "created": _text(one.created),
+                "created": utc_text(one.created),
             }
             for one in found.versions.all()
         ],
@@ -255,7 +267,3 @@ def _state(found: Filter) -> FilterState:
         topic=newest.topic,
         description=found.description,
     )
-
-
-def _text(when: Any) -> str:
-    return str(when.strftime("%Y-%m-%dT%H:%M:%SZ"))

@@ -80,12 +80,12 @@ def parse_filter(entry: Mapping[str, Any], *, source: str) -> FilterFile:
             raise BadDefinition(f"{source}: the key {key!r} is missing")
     texts = {
         key: _text(entry[key], key, source)
-        for key in ("name", "survey", "select", "where", "output", "order_by", "description")
+        for key in ("name", "survey", "select", "where", "output", "order_by", "description", "trigger")
         if key in entry
     }
     if "tables" in entry:
         texts["tables"] = _tables(entry["tables"], source)
-    for key, choices in (("survey", SURVEYS), ("output", OUTPUTS)):
+    for key, choices in (("survey", SURVEYS), ("output", OUTPUTS), ("trigger", TRIGGERS)):
         if key in texts and texts[key] not in choices:
             raise BadDefinition(f"{source}: {key} is one of {', '.join(choices)}, not {texts[key]!r}")
     _check_name(texts["name"], source)

@@ -170,9 +170,12 @@ class Watchlist(Owned, Versioned):
     brighter = models.FloatField(null=True, blank=True)
     change = models.FloatField(null=True, blank=True)
     cones = models.PositiveIntegerField(default=0)
-    #: a URL or file it is read from again, '' when there is none
+    #: a URL it is read from again, '' when there is none
     source = models.TextField(blank=True, default="")
+    #: whether lines that cannot be used are left out when it is read again; else such a file is refused
+    skip_bad = models.BooleanField(default=False)
     refresh_hours = models.FloatField(null=True, blank=True)
+    #: when its source was last asked, and why that failed, '' when it did not
     refreshed = models.DateTimeField(null=True, blank=True)
     refresh_error = models.TextField(blank=True, default="")
 
@@ -219,7 +222,7 @@ class Event(Versioned):
 
 
 class EventNotice(models.Model):  # type: ignore[misc]
-    """What somebody said of an event, and when."""
+    """What somebody said of an event, and when; enough of it to decide anew which notice holds."""
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="notices")
     kind = models.CharField(max_length=32)
@@ -229,6 +232,15 @@ class EventNotice(models.Model):  # type: ignore[misc]
     number = models.FloatField(null=True, blank=True)
     #: of its bytes, so that one that comes again is known
     digest = models.CharField(max_length=64)
+    mission = models.CharField(max_length=64, blank=True, default="")
+    t0 = models.FloatField(null=True, blank=True)
+    test = models.BooleanField(default=False)
+    #: where it says the event was; None when it does not
+    content = models.ForeignKey(Content, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    area50 = models.FloatField(null=True, blank=True)
+    area90 = models.FloatField(null=True, blank=True)
+    #: a person gave the sky map
+    map_given = models.BooleanField(default=False)
     #: why it says no place, '' when it does
     why_none = models.TextField(blank=True, default="")
     map_url = models.TextField(blank=True, default="")

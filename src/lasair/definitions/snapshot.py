@@ -83,7 +83,7 @@ class Snapshot(NamedTuple):
 
     def may_use(self, user_id: int, kind: str, which: int | str) -> bool:
         """Whether a user may use a watchlist, area, tag or annotator; what is not there may be used by anybody."""
-        owner = self.private.get((kind, which.lower() if isinstance(which, str) else which))
+        owner = self.private.get((kind, which.translate(_FOLD) if isinstance(which, str) else which))
         return owner is None or owner[0] == user_id or (user_id, owner[1]) in self.members
 
 
@@ -130,6 +130,9 @@ _PRIVATE_SQL = (
 )
 _MEMBERS_SQL = "SELECT user_id, group_id FROM auth_user_groups"
 _HOT_JOURNAL = ("SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY", "SQLITE_READONLY_CANTINIT")
+
+#: Topics compare as text columns do: without regard to the case of A to Z, and of these only.
+_FOLD = {ord(one): one.lower() for one in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 R = TypeVar("R")
 

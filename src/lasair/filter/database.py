@@ -65,7 +65,8 @@ def _survey_tables(survey: Survey) -> dict[str, Table]:
     """The survey's tables with their `_alert`, by the name users write; aliases left out.
 
     Where a table has one row an object, `_alert` is its key and thereby SQLite's own row number: joins on it cost
-    nothing, and a scan of `objects` goes through the alerts in their order.
+    nothing, and a scan of `objects` goes through the alerts in their order. Other tables have any number of rows an
+    alert and no key but an index on it: a batch may hold two alerts of one object, or of one transient of the TNS.
     """
     found = {}
     for table in tables(survey).values():
@@ -149,8 +150,14 @@ class BatchDatabase:
         Parameters
         ----------
         batch_tables : name of the table as users write it -> columns
-            A table with a row for each evaluated alert, in their order, needs no ``_alert``.
+            One with a row for each evaluated alert, in their order, needs no ``_alert`` where the table has one row
+            an object; the others (hits, annotations, tags, TNS) always need it.
         reads : what the filters read that will run; None loads everything
+
+        Raises
+        ------
+        ValueError
+            Columns of different lengths, or rows of hits that do not say whose they are.
         """
         used = None if reads is None else Counter(one for some in reads for one in some)
         self._connection.guard.user = False
@@ -180,6 +187,8 @@ class BatchDatabase:
         if not columns:
             return
         n = len(next(iter(columns.values())))
+        if n and not shape.primary_key and ALERT not in columns:
+            raise ValueError(f"table {shape.name!r} may have several rows an alert, so its columns need {ALERT}")
         present = {name: columns[name] for name in shape.column_names if name in columns}
         present.setdefault(ALERT, np.arange(n, dtype=np.int64))
         held = replace(shape, columns=tuple(column for column in shape.columns if column.name in present))

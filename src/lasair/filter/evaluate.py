@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasair.config import Settings
-from lasair.definitions.snapshot import ActiveFilter
+from lasair.definitions.snapshot import ActiveFilter, Snapshot
 from lasair.filter.database import ALERT, BatchDatabase
 from lasair.filter.features.context import Context
 from lasair.filter.features.lsst import lsst_objects
 from lasair.filter.features.ztf import ztf_objects
-from lasair.filter.run import FilterResult, Preparer, run_filters
+from lasair.filter.run import FilterResult, Prepared, Preparer, run_filters
 from lasair.ledger.model import Outcome, Place
 from lasair.packets.batch import AlertBatch, Columns
+from lasair.query.permission import names_used
 from lasair.schema.model import SURVEYS
 from lasair.sky.extinction import DustMap
 from lasair.streams.forms import BatchTimes, Forms
@@ -63,21 +64,41 @@ class FilterStage:
         self._preparers = {survey: Preparer(survey) for survey in SURVEYS}
 
     def run(
-        self, batch: AlertBatch, evaluated: NDArray[np.int64], filters: Sequence[ActiveFilter], *, now_s: float
+        self,
+        batch: AlertBatch,
+        evaluated: NDArray[np.int64],
+        filters: Sequence[ActiveFilter],
+        snapshot: Snapshot,
+        *,
+        now_s: float,
     ) -> list[FilterResult]:
-        """Run filters on the alerts at `evaluated`; results count alerts from 0 within these."""
+        """Run filters on the alerts at `evaluated`; results count alerts from 0 within these.
+
+        A filter that names what its owner may not use (any more), as `snapshot` says, fails with that reason.
+        """
         prepared = self._preparers[batch.survey].prepare(filters)
         if not prepared or not len(evaluated):
             return []
+        refused = [FilterResult(one.filter, error=reason) for one in prepared if (reason := forbidden(one, snapshot))]
+        names = {one.filter.version_id for one in refused}
+        allowed = [one for one in prepared if one.filter.version_id not in names]
         database = self._databases[batch.survey]
-        database.load(_only(batch, evaluated), [one.reads for one in prepared])
-        return run_filters(
+        database.load(_only(batch, evaluated), [one.reads for one in allowed])
+        return refused + run_filters(
             database,
-            prepared,
+            allowed,
             now_mjd_tai=unix_to_mjd_tai(now_s),
             time_limit_s=self._settings.filter_time_limit_s,
             row_limit=self._settings.filter_row_limit,
         )
+
+
+def forbidden(one: Prepared, snapshot: Snapshot) -> str:
+    """Why a filter may not run: something that it names is neither public nor its owner's nor a group's of theirs."""
+    for kind, which in names_used(one.query) if one.query is not None else ():
+        if not snapshot.may_use(one.filter.owner_id, kind, which):
+            return f"{kind} {which} is private: ask its owner to share it"
+    return ""
 
 
 def _only(batch: AlertBatch, evaluated: NDArray[np.int64]) -> dict[str, Columns]:

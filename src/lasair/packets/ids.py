@@ -66,3 +66,8 @@ def object_id(survey: str, name: str) -> int:
     if not good[0]:
         raise ValueError(f"{name!r} is not a ZTF object name (ZTFyyaaaaaaa)")
     return int(packed[0])
+
+
+def object_ids(survey: str, names: NDArray[Any]) -> NDArray[np.int64]:
+    """The integers behind objects' names, (n,): the inverse of `object_names`; 0 for what is no name of ZTF."""
+    return pack_ztf(names.astype("S16"))[0] if survey == "ztf" else np.asarray(names, np.int64)

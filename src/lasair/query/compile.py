@@ -25,7 +25,7 @@ from lasair.query.prepare import ALERT_COLUMN, check_prepares
 from lasair.query.sqlite_sql import SqliteGenerator
 from lasair.query.tree import ColumnRef, Kind, Node, Value
 from lasair.query.vocabulary import Scope, Source, column_node, read_tables
-from lasair.schema.model import SURVEYS, Survey, object_key
+from lasair.schema.model import SURVEYS, TNS_WATCHLIST, Survey, object_key
 from lasair.schema.sql import quote
 from lasair.times import JD_MINUS_MJD, SECONDS_A_DAY, TAI_MINUS_UTC_S
 
@@ -65,8 +65,8 @@ class CompiledQuery:
     kinds : type of each: int, double, bool, text, time, json, null
     tables : the tables it reads, in users' words, `objects` first
     physical : the same as named in the databases
-    watchlists, areas, annotators : what it names by id or topic
-    events : multi-messenger events it names
+    watchlists, areas, tags, annotators : what it names by id or topic
+    events : multi-messenger events it names; one that asks for all (``mma``) has the table mma_area_hits and no name
     sqlite, mariadb : the statements
     """
 
@@ -78,6 +78,7 @@ class CompiledQuery:
     watchlists: tuple[int, ...]
     areas: tuple[int, ...]
     events: tuple[str, ...]
+    tags: tuple[int, ...]
     annotators: tuple[str, ...]
     sqlite: Statement
     mariadb: Statement
@@ -119,7 +120,7 @@ def compile_query(
     order_by: str = "",
     limit: int | None = None,
     offset: int = 0,
-    tns_watchlist: int | None = None,
+    tns_watchlist: int = TNS_WATCHLIST,
 ) -> CompiledQuery:
     """Check a user's query and write it for both engines.
 
@@ -133,7 +134,7 @@ def compile_query(
         ``_alert``: the statement gives it first, and joins on it
     order_by : instead of an ORDER BY in `where`
     limit, offset : the most rows, and how many to leave out before them
-    tns_watchlist : the watchlist that holds the TNS, without which ZTF cannot name crossmatch_tns
+    tns_watchlist : the watchlist that holds the TNS, through which ZTF joins crossmatch_tns
 
     Raises
     ------
@@ -156,7 +157,8 @@ def compile_query(
         physical=tuple(dict.fromkeys(one.table.physical for one in sources)),
         watchlists=query.scope.watchlists,
         areas=query.scope.areas,
-        events=(),
+        events=tuple(one for one in query.scope.events if one is not None),
+        tags=query.scope.tags,
         annotators=query.scope.annotators,
         sqlite=sqlite,
         mariadb=_statement(query, MariadbGenerator(), mode, limit, offset),
@@ -201,7 +203,7 @@ def _known_names(survey: Survey, text: str) -> int:
 
 
 def _check(
-    select: str, tables: str, where: str, order_by: str, survey: Survey, mode: Mode, tns_watchlist: int | None
+    select: str, tables: str, where: str, order_by: str, survey: Survey, mode: Mode, tns_watchlist: int
 ) -> _Query:
     scope = read_tables(tables, survey, tns_watchlist=tns_watchlist)
     no_aggregates = _STORED_ONLY_AGGREGATES if mode == "filter" else ""
@@ -492,17 +494,18 @@ def _from(scope: Scope, generator: Generator, mode: Mode) -> list[str]:
         if not lines:
             lines.append(f"FROM {name}")
             continue
-        if source.on is None:
-            test = f"{generator.column(source.alias, key)} = {generator.column('objects', key)}"
-        else:
+        tests = []
+        if source.on is None or mode == "filter":
+            tests.append(f"{generator.column(source.alias, key)} = {generator.column('objects', key)}")
+        if source.on is not None:
             mine, alias, theirs = source.on
-            test = generator.join_text(generator.column(source.alias, mine), generator.column(alias, theirs))
+            tests.append(generator.join_text(generator.column(source.alias, mine), generator.column(alias, theirs)))
         if source.extra is not None:
             column, value = source.extra
             left = generator.column(source.alias, column)
             if isinstance(value, int):
-                test += f" AND {left} = {generator.bind(value)}"
+                tests.append(f"{left} = {generator.bind(value)}")
             else:
-                test += f" AND {generator.topic_equal(left, value)}"
-        lines.append(f"JOIN {name} ON {test}")
+                tests.append(generator.topic_equal(left, value))
+        lines.append(f"JOIN {name} ON {' AND '.join(tests)}")
     return lines

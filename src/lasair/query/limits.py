@@ -21,8 +21,8 @@ MAX_PREFIXES = 8
 MAX_DEPTH = 120
 #: operations of one expression
 MAX_NODES = 5000
-#: tables joined, objects included: each can multiply the rows
-MAX_TABLES = 8
+#: tables listed, objects included: each can multiply the rows
+MAX_TABLES = 12
 #: columns of the result
 MAX_COLUMNS = 500
 #: entries of one IN list

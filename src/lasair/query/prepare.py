@@ -17,7 +17,7 @@ from lasair.query.tree import Value
 from lasair.schema.model import load_tables
 from lasair.schema.sql import create_table
 
-#: the column that tells the alerts of a batch apart, in every table that belongs to a survey
+#: the column that tells the alerts of a batch apart, in every table of the batch
 ALERT_COLUMN = "_alert"
 
 _lock = Lock()
@@ -28,7 +28,7 @@ def _empty_database(alerts: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     register(connection)
     for table in load_tables():
-        extra = (f"{ALERT_COLUMN} INTEGER",) if alerts and table.survey else ()
+        extra = (f"{ALERT_COLUMN} INTEGER",) if alerts else ()
         for statement in create_table(table, "sqlite", extra=extra, primary_key=False, indices=False):
             connection.execute(statement)
     return connection

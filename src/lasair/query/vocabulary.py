@@ -1,29 +1,50 @@
-"""The FROM list in users' words (`objects, sherlock_classifications, watchlist:3, annotator:fastfinder`) → joins."""
+"""The FROM list in users' words (`objects, watchlist:3, mma:S230518h, tag:2, annotator:fastfinder`) → joins."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import NoReturn
 
 from lasair.errors import BadQuery
 from lasair.query.limits import MAX_TABLES, MAX_TEXT
 from lasair.query.tree import EXACT_DOUBLE, INF, INT64_MAX, INT64_MIN, SANE, ColumnRef, Kind, Node
-from lasair.schema.model import Column, Survey, Table, table, tables
+from lasair.schema.model import TNS_WATCHLIST, Column, Survey, Table, table, tables
 
-#: what a user writes before ':' → the table of hits, its column, and what aliases are called when there are several
-_WATCHLIST = ("watchlist", "watchlists")
-_AREA = ("area", "areas", "watchmap", "watchmaps")
-_ANNOTATOR = ("annotator", "annotators", "annotation")
-#: tables of hits and annotations belong to people, so a query names whose
+#: what a user writes before ':' → the table that it is a part of
+_WORDS = {
+    "watchlist": "watchlist_hits",
+    "watchlists": "watchlist_hits",
+    "area": "area_hits",
+    "areas": "area_hits",
+    "watchmap": "area_hits",
+    "watchmaps": "area_hits",
+    "mma": "mma_area_hits",
+    "event": "mma_area_hits",
+    "events": "mma_area_hits",
+    "tag": "tag_hits",
+    "tags": "tag_hits",
+    "annotator": "annotations",
+    "annotators": "annotations",
+    "annotation": "annotations",
+}
+#: rows of these tables belong to lists, events and people, so a query names which; only events can be meant all at once
 _BY_NAME_ONLY = {
     "watchlist_hits": "watchlist:N",
     "area_hits": "area:N",
+    "mma_area_hits": "mma:NAME",
+    "tag_hits": "tag:N",
     "annotations": "annotator:TOPIC",
 }
+_ALL_EVENTS = ("mma", "mma_area_hits")
 _MAX_ID = 2**31 - 1
 _MAX_TOPIC = 255
+_EVENT_NAME = re.compile(r"[A-Za-z0-9.+_-]{1,128}")
+#: characters of a user's text that a message repeats
+_MAX_SHOWN = 40
 
 #: names people try, and what they mean
 _SYNONYMS = {
@@ -79,6 +100,9 @@ class Scope:
     sources: list[Source] = field(default_factory=list)
     watchlists: tuple[int, ...] = ()
     areas: tuple[int, ...] = ()
+    #: multi-messenger events by name; None stands for all of them
+    events: tuple[str | None, ...] = ()
+    tags: tuple[int, ...] = ()
     annotators: tuple[str, ...] = ()
     #: vocabulary words, in order, without ids
     words: tuple[str, ...] = ()
@@ -122,13 +146,17 @@ class Scope:
             if wanted in one.names:
                 return one
         known = tables(self.survey)
-        if wanted in known:
-            asked = _BY_NAME_ONLY.get(wanted, wanted)
+        meant = _WORDS.get(wanted, wanted)
+        called = [one.names[0] for one in self.sources if one.table.name == meant and one.names]
+        if called:
+            message = f"no table is called {qualifier!r} in this query: write {' or '.join(called)}"
+        elif meant in known:
+            asked = _BY_NAME_ONLY.get(meant, meant)
             message = f"table {qualifier!r} is not among the tables of the query: add {asked} to them"
         else:
             names = [name for one in self.sources for name in one.names]
             near = get_close_matches(wanted, names, 1) or get_close_matches(wanted, list(known), 1)
-            message = f"no table {qualifier!r} in this query" + (f"; did you mean {near[0]}?" if near else "")
+            message = f"no table {_shown(qualifier)} in this query" + (f"; did you mean {near[0]}?" if near else "")
         raise BadQuery(message, part=part, position=position)
 
     def _nearest(self, name: str, sources: list[Source]) -> str:
@@ -197,68 +225,61 @@ def _refuse(message: str, position: int) -> NoReturn:
     raise BadQuery(message, part="tables", position=position)
 
 
-def read_tables(text: str, survey: Survey, *, tns_watchlist: int | None = None) -> Scope:
+def read_tables(text: str, survey: Survey, *, tns_watchlist: int = TNS_WATCHLIST) -> Scope:
     """The tables a user lists, as joins.
 
     Parameters
     ----------
-    text : such as ``objects, sherlock_classifications, watchlist:12, area:3&7, annotator:fastfinder``
+    text : such as ``objects, sherlock_classifications, watchlist:12, area:3&7, mma:S230518h, tag:4, annotator:fink``
     survey : whose tables
-    tns_watchlist : the watchlist that holds the TNS, for ZTF, whose objects carry no tns_name
+    tns_watchlist : the watchlist that holds the TNS: ZTF's objects carry no tns_name, so its hits stand for it
 
     Raises
     ------
     BadQuery
-        An unknown table, an id that is no whole number, too many tables.
+        An unknown table, an id that is no whole number, a name that no event can have, too many tables.
     """
     if len(text) > MAX_TEXT:
         _refuse(f"the text has {len(text)} characters; {MAX_TEXT} are the most", MAX_TEXT)
-    watchlists: list[int] = []
-    areas: list[int] = []
-    topics: list[str] = []
-    plain: list[str] = []
-    words: list[str] = ["objects"]
-    start_tns = 0
+    # each by what two of them are the same by, in order
+    named: dict[str, dict[str | int, str | int | None]] = {name: {} for name in _BY_NAME_ONLY}
+    plain: dict[str, None] = {}
+    words: dict[str, None] = {"objects": None}
     known = tables(survey)
     for one in _entries(text):
         word = one.word.lower()
         if one.argument is not None:
-            if word in _WATCHLIST:
-                _ids(one, watchlists)
-                words.append("watchlist_hits")
-            elif word in _AREA:
-                _ids(one, areas)
-                words.append("area_hits")
-            elif word in _ANNOTATOR:
-                _topics(one, topics)
-                words.append("annotations")
-            elif word in known and word not in _BY_NAME_ONLY:
-                _refuse(f"table {one.word!r} takes nothing after ':'", one.start)
-            else:
+            if word not in _WORDS:
                 _unknown(one, known)
-        elif word in known and known[word].name == "objects":
-            continue
-        elif word in ("sherlock_classifications", "crossmatch_tns") and word in known:
-            if word not in plain:
-                plain.append(word)
-                words.append(word)
-            start_tns = one.start if word == "crossmatch_tns" else start_tns
-        else:
+            name = _WORDS[word]
+            for piece in one.argument.split("&"):
+                value = _READERS[name](one, piece.strip())
+                named[name].setdefault(_ascii_lower(value) if isinstance(value, str) else value, value)
+            words[name] = None
+        elif word in _ALL_EVENTS:
+            named["mma_area_hits"][""] = None
+            words["mma_area_hits"] = None
+        elif word in ("sherlock_classifications", "crossmatch_tns"):
+            plain[word] = words[word] = None
+        elif word not in known or known[word].name != "objects":
             _unknown(one, known)
+    asked = 1 + len(plain) + sum(map(len, named.values()))
+    if asked > MAX_TABLES:
+        _refuse(f"{asked} tables; {MAX_TABLES} are the most", 0)
     scope = Scope(
         survey,
-        watchlists=tuple(watchlists),
-        areas=tuple(areas),
-        annotators=tuple(topics),
-        words=tuple(dict.fromkeys(words)),
+        watchlists=tuple(one for one in named["watchlist_hits"].values() if isinstance(one, int)),
+        areas=tuple(one for one in named["area_hits"].values() if isinstance(one, int)),
+        events=tuple(one for one in named["mma_area_hits"].values() if not isinstance(one, int)),
+        tags=tuple(one for one in named["tag_hits"].values() if isinstance(one, int)),
+        annotators=tuple(one for one in named["annotations"].values() if isinstance(one, str)),
+        words=tuple(words),
     )
-    _add_sources(scope, plain, tns_watchlist, start_tns)
-    if len(scope.sources) > MAX_TABLES:
-        _refuse(f"{len(scope.sources)} tables; {MAX_TABLES} are the most", 0)
+    _add_sources(scope, list(plain), tns_watchlist)
     return scope
 
 
-def _add_sources(scope: Scope, plain: list[str], tns_watchlist: int | None, start_tns: int) -> None:
+def _add_sources(scope: Scope, plain: list[str], tns_watchlist: int) -> None:
     survey, sources = scope.survey, scope.sources
     objects = table("objects", survey)
     sources.append(Source(objects, "objects", ("objects", *objects.aliases)))
@@ -266,89 +287,135 @@ def _add_sources(scope: Scope, plain: list[str], tns_watchlist: int | None, star
         sources.append(
             Source(table("sherlock_classifications", survey), "sherlock_classifications", ("sherlock_classifications",))
         )
-    for ids, name, column, short in (
-        (scope.watchlists, "watchlist_hits", "wl_id", "wl"),
-        (scope.areas, "area_hits", "ar_id", "ar"),
-    ):
-        hits = table(name, survey) if ids else None
-        for number, one in enumerate(ids):
-            assert hits is not None
-            if len(ids) == 1:
-                sources.append(Source(hits, name, (name, f"{short}0"), (column, one)))
-            else:
-                sources.append(Source(hits, f"{short}{number}", (f"{short}{number}",), (column, one)))
+    _add_hits(scope, "watchlist_hits", "wl_id", "wl", scope.watchlists)
+    _add_hits(scope, "area_hits", "ar_id", "ar", scope.areas)
+    _add_hits(scope, "mma_area_hits", "event", "mma", scope.events, "mma")
+    _add_hits(scope, "tag_hits", "tag_id", "tag", scope.tags, "tag")
     if "crossmatch_tns" in plain:
-        tns = table("crossmatch_tns", survey)
         left = ("objects", "tns_name")
         if not _has(objects, "tns_name"):
-            if tns_watchlist is None:
-                _refuse(
-                    "crossmatch_tns needs objects.tns_name, which ZTF does not have; "
-                    "watchlist:N with the TNS watchlist gives the name of the transient",
-                    start_tns,
-                )
-            hits = table("watchlist_hits", survey)
-            sources.append(Source(hits, "tns_hits", (), ("wl_id", tns_watchlist)))
+            sources.append(Source(table("watchlist_hits", survey), "tns_hits", (), ("wl_id", tns_watchlist)))
             left = ("tns_hits", "name")
+        tns = table("crossmatch_tns", survey)
         sources.append(Source(tns, "crossmatch_tns", ("crossmatch_tns",), on=("tns_name", *left)))
     _add_annotators(scope)
+    _name_events(scope)
+
+
+def _add_hits(
+    scope: Scope, name: str, column: str, short: str, which: Sequence[str | int | None], *synonyms: str
+) -> None:
+    """Joins of one table of hits; a single one is called like the table, several by number."""
+    for number, one in enumerate(which):
+        numbered = f"{short}{number}"
+        extra = None if one is None else (column, one)
+        if one is None or len(which) == 1:
+            alias = name if len(which) == 1 else numbered
+            names: tuple[str, ...] = (name, *synonyms, numbered)
+        else:
+            alias, names = numbered, (numbered,)
+        scope.sources.append(Source(table(name, scope.survey), alias, names, extra))
+
+
+def _taken(scope: Scope) -> set[str]:
+    return {name for one in scope.sources for name in one.names} | set(tables(scope.survey))
 
 
 def _add_annotators(scope: Scope) -> None:
-    annotations = table("annotations", scope.survey) if scope.annotators else None
-    taken = {name for one in scope.sources for name in one.names} | set(tables(scope.survey))
+    taken = _taken(scope)
     for number, topic in enumerate(scope.annotators):
-        assert annotations is not None
-        short = re.sub(r"[^a-z0-9]", "_", _ascii_lower(topic))
+        short = _identifier(topic)
         if not short[0].isalpha() or short in taken:
             short = f"annotator_{short}"
         if short in taken:
             _refuse(f"two annotators are called {short} in a query: ask for one at a time", 0)
         taken.add(short)
         names = (short, "annotations") if len(scope.annotators) == 1 else (short,)
-        scope.sources.append(Source(annotations, f"an{number}", names, ("topic", topic)))
+        scope.sources.append(Source(table("annotations", scope.survey), f"an{number}", names, ("topic", topic)))
+
+
+def _name_events(scope: Scope) -> None:
+    """Events are called by their names too, where these are free and tell them apart."""
+    taken = _taken(scope)
+    shorts = Counter(_identifier(one) for one in scope.events if one is not None)
+    for index, one in enumerate(scope.sources):
+        if one.table.name == "mma_area_hits" and one.extra is not None:
+            short = _identifier(str(one.extra[1]))
+            if short[0].isalpha() and short not in taken and shorts[short] == 1:
+                scope.sources[index] = replace(one, names=(*one.names, short))
+
+
+def _identifier(name: str) -> str:
+    """A name as a query writes it before a dot."""
+    return re.sub(r"[^a-z0-9]", "_", _ascii_lower(name))
 
 
 def _ascii_lower(value: str) -> str:
     return "".join(chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in value)
 
 
-def _ids(one: _Entry, into: list[int]) -> None:
-    for piece in (one.argument or "").split("&"):
-        digits = piece.strip()
-        if not digits.isascii() or not digits.isdigit() or len(digits) > 10 or int(digits) > _MAX_ID:
-            _refuse(
-                f"{one.word}: takes whole numbers such as {one.word}:3 or {one.word}:3&4, not {digits!r}",
-                one.argument_start,
-            )
-        if int(digits) not in into:
-            into.append(int(digits))
+def _shown(text: str) -> str:
+    """The beginning of a user's text, as a message may repeat it."""
+    return repr(text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "...")
 
 
-def _topics(one: _Entry, into: list[str]) -> None:
-    for piece in (one.argument or "").split("&"):
-        topic = piece.strip()
-        if not topic:
-            _refuse(f"{one.word}: needs the topic of an annotator, such as {one.word}:fastfinder", one.argument_start)
-        if len(topic) > _MAX_TOPIC or not topic.isprintable():
-            _refuse("an annotator's topic is at most 255 printable characters", one.argument_start)
-        if _ascii_lower(topic) not in (_ascii_lower(known) for known in into):
-            into.append(topic)
+def _id(one: _Entry, digits: str) -> int:
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 10 or int(digits) > _MAX_ID:
+        _refuse(
+            f"{one.word}: takes whole numbers such as {one.word}:3 or {one.word}:3&4, not {_shown(digits)}",
+            one.argument_start,
+        )
+    return int(digits)
+
+
+def _event(one: _Entry, name: str) -> str:
+    if not name:
+        _refuse(f"{one.word}: needs the name of an event, such as {one.word}:S230518h", one.argument_start)
+    if not _EVENT_NAME.fullmatch(name):
+        _refuse(
+            f"an event's name has 1 to 128 letters, digits and . + - _, which {_shown(name)} has not",
+            one.argument_start,
+        )
+    return name
+
+
+def _topic(one: _Entry, topic: str) -> str:
+    if not topic:
+        _refuse(f"{one.word}: needs the topic of an annotator, such as {one.word}:fastfinder", one.argument_start)
+    if len(topic) > _MAX_TOPIC or not topic.isprintable():
+        _refuse("an annotator's topic is at most 255 printable characters", one.argument_start)
+    return topic
+
+
+#: what reads one of the names or numbers after ':'
+_READERS: dict[str, Callable[[_Entry, str], str | int]] = {
+    "watchlist_hits": _id,
+    "area_hits": _id,
+    "mma_area_hits": _event,
+    "tag_hits": _id,
+    "annotations": _topic,
+}
 
 
 def _unknown(one: _Entry, known: dict[str, Table]) -> NoReturn:
     word = one.word.lower()
     if word in _BY_NAME_ONLY:
         _refuse(f"write {_BY_NAME_ONLY[word]} instead of {one.word}", one.start)
-    if one.argument is None and word in (*_WATCHLIST, *_AREA, *_ANNOTATOR):
-        example = "TOPIC" if word in _ANNOTATOR else "N"
-        _refuse(f"{one.word} needs one: write {word}:{example}", one.start)
-    names = [name for name in known if name not in _BY_NAME_ONLY and name != "mma_area_hits"]
-    near = get_close_matches(word, [*names, "watchlist", "area", "watchmap", "annotator"], 1)
+    if one.argument is not None and word in known:
+        _refuse(f"table {one.word!r} takes nothing after ':'", one.start)
+    if one.argument is None and word in _WORDS:
+        every = ", or mma for all of them" if _WORDS[word] == "mma_area_hits" else ""
+        _refuse(f"{one.word} needs one: write {word}{_after_colon(word)}{every}", one.start)
+    names = [name for name in known if name not in _BY_NAME_ONLY]
+    near = get_close_matches(word, [*names, "watchlist", "area", "watchmap", "mma", "event", "tag", "annotator"], 1)
     if near:
-        suffix = {"watchlist": ":N", "area": ":N", "watchmap": ":N", "annotator": ":TOPIC"}.get(near[0], "")
-        hint = f"; did you mean {near[0]}{suffix}?"
+        hint = f"; did you mean {near[0]}{_after_colon(near[0])}?"
     else:
-        hint = f"; there are {', '.join(names)}, watchlist:N, area:N, annotator:TOPIC"
-    shown = one.word if len(one.word) <= 40 else one.word[:37] + "..."
-    _refuse(f"unknown table {shown!r}{hint}", one.start)
+        hint = f"; there are {', '.join([*names, *_BY_NAME_ONLY.values()])}"
+    _refuse(f"unknown table {_shown(one.word)}{hint}", one.start)
+
+
+def _after_colon(word: str) -> str:
+    """':N', ':NAME' or ':TOPIC' for a word that takes one, else nothing."""
+    example = _BY_NAME_ONLY.get(_WORDS.get(word, ""), "")
+    return example[example.index(":") :] if example else ""

@@ -24,6 +24,9 @@ INT_MISSING = -(2**63)
 #: Number of the watchlist that holds the Transient Name Server: whose hits give `tns_name` and `crossmatch_tns`.
 TNS_WATCHLIST = 1
 
+#: Columns of `objects` that say where an object is [deg].
+POSITION: dict[Survey, tuple[str, str]] = {"lsst": ("ra", "decl"), "ztf": ("ramean", "decmean")}
+
 DETECTION, NONDETECTION, FORCED = 0, 1, 2
 KINDS = ("detection", "nondetection", "forced")
 

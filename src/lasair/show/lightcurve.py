@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lasair.errors import StoreUnavailable
 from lasair.schema.model import DETECTION, FORCED, INT_MISSING, KINDS, NONDETECTION
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 LIGHTCURVE_COLUMNS = (
     "survey", "kind", "source_id", "mjd_tai", "band", "flux_nJy", "flux_err_nJy", "mag", "mag_err", "limit_mag",
@@ -25,6 +29,8 @@ _FIVE_SIGMA = 5.0
 
 _UNITS = {"mjd_tai": "d", "flux_nJy": "nJy", "flux_err_nJy": "nJy", "mag": "mag", "mag_err": "mag", "limit_mag": "mag"}
 _COLOURS = {"u": "#56b4e9", "g": "#009e73", "r": "#d55e00", "i": "#cc79a7", "z": "#0072b2", "y": "#000000"}
+#: Marks of detections by object.
+_MARKS = "oD^P*Xph"
 
 
 def flux_to_mag(flux: NDArray[np.float64], err: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -90,28 +96,57 @@ def to_votable(name: str, columns: dict[str, NDArray[Any]]) -> bytes:
 
 def plot_lightcurve(name: str, columns: dict[str, NDArray[Any]], file: Path) -> None:
     """Plot fluxes against time, one colour a band: filled detections, open forced photometry, limits as triangles."""
-    import matplotlib
+    plot_lightcurves({name: columns}, file, title=name)
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(9, 5), constrained_layout=True)
+def plot_lightcurves(curves: Mapping[str, dict[str, NDArray[Any]]], file: Path, *, title: str) -> None:
+    """Plot light curves of several objects in one figure, of either survey; see `plot_lightcurve`.
+
+    Colours are bands, marks are objects. Both surveys are in nJy; their templates differ, so that a source that varies
+    may be shifted by a constant.
+
+    Parameters
+    ----------
+    curves : what the legend says -> the columns of LIGHTCURVE_COLUMNS
+    file : .png
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5), constrained_layout=True)
+    axes = figure.add_subplot()
+    several = len(curves) > 1
+    for number, (name, columns) in enumerate(curves.items()):
+        label = f"{name} " if several else ""
+        _draw(axes, columns, _MARKS[number % len(_MARKS)], label)
+    axes.axhline(0, color="#aaaaaa", lw=0.8)
+    axes.set(xlabel="MJD (TAI)", ylabel="difference flux [nJy]")
+    axes.set_title(title, parse_math=False)
+    if several:
+        figure.legend(handles=_key(curves), loc="outside right upper", fontsize=8)
+    else:
+        axes.legend(fontsize=8, ncols=2)
+    try:
+        figure.savefig(file, dpi=120)
+    except OSError as err:
+        raise StoreUnavailable(f"cannot write {file}: {err.strerror}") from err
+
+
+def _draw(axes: Axes, columns: dict[str, NDArray[Any]], mark: str, label: str) -> None:
     kind = columns["kind"]
     for band in sorted(set(columns["band"].tolist())):
         colour, mine = _COLOURS.get(band, "#888888"), columns["band"] == band
         for what, style in (
-            (KINDS[DETECTION], {"fmt": "o", "mfc": colour}),
-            (KINDS[FORCED], {"fmt": "s", "mfc": "white", "ms": 4, "alpha": 0.7}),
+            (KINDS[DETECTION], {"fmt": mark, "mfc": colour}),
+            (KINDS[FORCED], {"fmt": "s" if mark == "o" else mark, "mfc": "white", "ms": 4, "alpha": 0.7}),
         ):
             some = mine & (kind == what)
             if some.any():
-                label = f"{band or '?'} {what}"
                 axes.errorbar(
                     columns["mjd_tai"][some],
                     columns["flux_nJy"][some],
                     columns["flux_err_nJy"][some],
                     color=colour,
-                    label=label,
+                    label=f"{label}{band or '?'} {what}",
                     lw=1,
                     **style,
                 )
@@ -126,14 +161,30 @@ def plot_lightcurve(name: str, columns: dict[str, NDArray[Any]], file: Path) -> 
                 mfc="none",
                 ms=5,
                 alpha=0.5,
-                label=f"{band or '?'} limit",
+                label=f"{label}{band or '?'} limit",
             )
-    axes.axhline(0, color="#aaaaaa", lw=0.8)
-    axes.set(xlabel="MJD (TAI)", ylabel="difference flux [nJy]", title=name)
-    axes.legend(fontsize=8, ncols=2)
-    try:
-        figure.savefig(file, dpi=120)
-    except OSError as err:
-        raise StoreUnavailable(f"cannot write {file}: {err.strerror}") from err
-    finally:
-        plt.close(figure)
+
+
+def _key(curves: Mapping[str, dict[str, NDArray[Any]]]) -> list[Any]:
+    """What marks, colours and fillings mean."""
+    from matplotlib.lines import Line2D
+
+    none: list[float] = []
+    found = [
+        Line2D(none, none, ls="", marker=_MARKS[i % len(_MARKS)], color="#444444", label=name)
+        for i, name in enumerate(curves)
+    ]
+    bands = sorted({band for columns in curves.values() for band in columns["band"].tolist()})
+    found += [
+        Line2D(none, none, ls="", marker="o", color=_COLOURS.get(band, "#888888"), label=band or "?") for band in bands
+    ]
+    kinds = {kind for columns in curves.values() for kind in columns["kind"].tolist()}
+    styles: tuple[tuple[str, dict[str, Any]], ...] = (
+        (KINDS[FORCED], {"marker": "s", "mfc": "white", "ms": 4}),
+        (KINDS[NONDETECTION], {"marker": "v", "mfc": "none", "ms": 5, "alpha": 0.5}),
+    )
+    for kind, style in styles:
+        if kind in kinds:
+            what = "limit" if kind == KINDS[NONDETECTION] else f"{kind} (open)"
+            found.append(Line2D(none, none, ls="", color="#444444", label=what, **style))
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -105,10 +105,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as err:
         connection.close()
         if _is_forbidden(err) and _has_journal(path):
-            raise StoreUnavailable(
-                f"{path}: its last changes lie in {path.name}-wal, which cannot be read without the right to write in"
-                f" {path.parent}; run 'lasair status' once as a user who may"
-            ) from err
+            raise _journal_out_of_reach(path) from err
         raise
     except BaseException:
         connection.close()
@@ -116,29 +113,48 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _journal_out_of_reach(path: Path) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{path}: its last changes lie in {path.name}-wal, which cannot be read without the right to write in"
+        f" {path.parent}; run 'lasair status' once as a user who may"
+    )
+
+
+class _Watch:
+    """A file that is read without locks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = self._now()
+
+    def check(self) -> None:
+        """StoreUnavailable when another process has written to the file since the watch began."""
+        if self._now() != self._seen:
+            raise StoreUnavailable(
+                f"{self._path}: another process wrote while it was read without the right to lock it; run the command"
+                " again"
+            )
+
+    def _now(self) -> tuple[int, ...]:
+        found = self._path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class _Unlocked(sqlite3.Connection):
     """A connection without locks, which sees when it is closed whether what it read may have been half-written."""
 
-    _path: Path | None = None
-    _seen: tuple[int, ...] = ()
+    _watch: _Watch | None = None
 
     def watch(self, path: Path) -> None:
         """Begin to watch the file."""
-        self._path, self._seen = path, self._now(path)
+        self._watch = _Watch(path)
 
     def close(self) -> None:
         """Close it; StoreUnavailable when another process has written to the file since it was opened."""
         super().close()
-        path, self._path = self._path, None
-        if path is not None and self._now(path) != self._seen:
-            raise StoreUnavailable(
-                f"{path}: another process wrote while it was read without the right to lock it; run the command again"
-            )
-
-    @staticmethod
-    def _now(path: Path) -> tuple[int, ...]:
-        found = path.stat()
-        return found.st_ino, found.st_size, found.st_mtime_ns
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.check()
 
 
 def _sqlite(path: Path, how: str = "", kind: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
@@ -266,3 +282,58 @@ def _bytes(path: Path) -> int:
     except FileNotFoundError:
         # a journal that its writer has just removed
         return 0
+
+
+def attach_read_only(connection: sqlite3.Connection, path: Path, name: str) -> Callable[[], None] | None:
+    """Attach a database that exists to a connection made with ``connect(read_only=True)``, to be read only.
+
+    Where this user may not write, the same holds as for a database that is opened alone (docs/decisions/0006).
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Not within a transaction.
+    path : Path
+    name : what statements call the database
+
+    Returns
+    -------
+    None; or, where no locks can be taken, a function to call when something was read: it raises StoreUnavailable when
+    another process has written to the file since it was attached. What others write later is not seen then.
+
+    Raises
+    ------
+    StoreUnavailable
+        The file cannot be read.
+    """
+
+    def attach(how: str) -> None:
+        connection.execute(f"ATTACH ? AS {name}", (f"{path.absolute().as_uri()}?{how}",))
+        try:
+            connection.execute(f"SELECT count(*) FROM {name}.sqlite_master").fetchone()
+        except BaseException:
+            connection.execute(f"DETACH {name}")
+            raise
+
+    with guarded(path):
+        if not path.is_file():
+            raise StoreUnavailable(f"{path} is not there: restore it from a copy")
+        if _may_write(path):
+            try:
+                connection.execute("PRAGMA query_only = ON")
+                attach("mode=rw")
+                return None
+            except sqlite3.DatabaseError as err:
+                if not _is_forbidden(err):
+                    raise
+        if not _has_journal(path):
+            watched = _Watch(path)
+            attach("mode=ro&immutable=1")
+            return watched.check
+        try:
+            attach("mode=ro")
+        except sqlite3.OperationalError as err:
+            if _is_forbidden(err):
+                raise _journal_out_of_reach(path) from err
+            raise
+        return None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import string
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
-from functools import cache
+from contextlib import ExitStack, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,20 +20,32 @@ from lasair.packets.batch import Columns
 from lasair.query import limits
 from lasair.query.functions import register
 from lasair.schema import sql
-from lasair.schema.model import SURVEYS, Survey, Table, load_tables, object_key
-from lasair.schema.model import table as schema_table
+from lasair.schema.model import POSITION, Survey, load_tables
+from lasair.schema.rows import column_of
 from lasair.sky.separation import separation_arcsec
+from lasair.stores.attached import AttachedMarks
 from lasair.stores.files import connect, database_bytes, guarded, require_tables
+from lasair.stores.hits import HitStore
+from lasair.stores.layout import (
+    VERSION,
+    VERSIONED,
+    all_columns,
+    definitions,
+    main_tables,
+    names_of,
+    newest,
+    quote,
+    row_key,
+    select_in,
+    shape_of,
+    table_of,
+    upsert,
+)
+from lasair.stores.positions import Positions, read_positions
 from lasair.stores.protocols import PutResult, QueryResult, Versions
 from lasair.stores.rows import to_rows
 from lasair.times import JD_MINUS_MJD, SECONDS_A_DAY, TAI_MINUS_UTC_S
 
-#: Tables whose rows come from alerts: they remember the version of the alert, and an older one does not replace them.
-VERSIONED = ("objects", "sherlock_classifications")
-
-_VERSION = {"_mjd_tai": "REAL", "_alert_id": "INTEGER", "_n_rows": "INTEGER"}
-#: Position columns of `objects`.
-_POSITION: dict[Survey, tuple[str, str]] = {"lsst": ("ra", "decl"), "ztf": ("ramean", "decmean")}
 #: Column of `objects` with an index that says when the newest alert was.
 _NEWEST: dict[Survey, str] = {"lsst": "lastDiaSourceMjdTai", "ztf": "jdmax"}
 _JD_UTC_TO_MJD_TAI = TAI_MINUS_UTC_S / SECONDS_A_DAY - JD_MINUS_MJD
@@ -42,11 +53,11 @@ _JD_UTC_TO_MJD_TAI = TAI_MINUS_UTC_S / SECONDS_A_DAY - JD_MINUS_MJD
 _PAGE_SIZE = 4096
 _CACHE_KIB = 32_768
 _ARCSEC_A_DEGREE = 3600.0
-_IN_LIST = 500  # keys in one SELECT
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
-class SqliteObjectStore:
-    """Tables of schema/ in one SQLite file.
+class SqliteObjectStore(HitStore):
+    """Tables of schema/ in one SQLite file; queries also see those of `marks.db` beside it.
 
     Parameters
     ----------
@@ -66,27 +77,27 @@ class SqliteObjectStore:
         self._reading = threading.Lock()
         self._db = connect(path, durable=durable, page_size=_PAGE_SIZE, read_only=read_only)
         self._reader: sqlite3.Connection | None = None
+        self._marks = AttachedMarks(path.with_name("marks.db"))
         try:
             with guarded(path):
                 self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-                if read_only:
-                    require_tables(self._db, path, _tables())
-                self._prepare()
+                self._prepare(read_only)
         except BaseException:
             self._db.close()
             raise
 
-    def _prepare(self) -> None:
+    def _prepare(self, read_only: bool) -> None:
         """Make the tables, or see that they are what this version of Lasair expects."""
         ours = sql.schema_version()
         # read first: a reader of a state that exists needs no right to write
         made = self._db.execute("SELECT name FROM sqlite_master WHERE name = 'schema_version'").fetchone()
+        if read_only:
+            require_tables(self._db, self._path, {"schema_version": ("version",)})
         if not made:
             with self._db:
                 self._db.execute("BEGIN IMMEDIATE")
-                for statement in _definitions():
+                for statement in definitions():
                     self._db.execute(statement)
-                self._db.execute("CREATE TABLE IF NOT EXISTS schema_version (version TEXT PRIMARY KEY) WITHOUT ROWID")
                 # empty unless another process was quicker
                 if not self._db.execute("SELECT 1 FROM schema_version").fetchone():
                     self._db.execute("INSERT INTO schema_version VALUES (?)", (ours,))
@@ -96,6 +107,8 @@ class SqliteObjectStore:
                 f"{self._path} was made by schema {', '.join(theirs) or '(unknown)'}, this Lasair has schema"
                 f" {ours}: use the version of Lasair that made it, or run the packets into another state folder"
             )
+        if made:
+            require_tables(self._db, self._path, all_columns())
 
     def put(self, survey: str, table: str, columns: Columns, versions: Versions | None = None) -> PutResult:
         """Replace rows by primary key; see `ObjectStore.put`. Counts rows.
@@ -104,7 +117,7 @@ class SqliteObjectStore:
         is now. A column ``_alert`` is not stored: it says which of `versions` each row has. Tables not in VERSIONED
         ignore `versions`; of several rows of one key the last counts.
         """
-        where = _table(survey, table)
+        where = table_of(survey, table)
         keep: NDArray[np.int64] | None = None
         columns = dict(columns)
         alert = columns.pop("_alert", None)
@@ -121,28 +134,27 @@ class SqliteObjectStore:
         if table in VERSIONED and versions is not None:
             if alert is not None:
                 versions = Versions(versions.mjd_tai[alert], versions.alert_id[alert], versions.n_rows[alert])
-            keep, versions = _newest(where, columns, versions)
+            keep, versions = newest(columns[where.primary_key[0]], versions)
             columns = {name: values[keep] for name, values in columns.items()}
-            columns |= dict(zip(_VERSION, versions, strict=True))
-        shape = _shape(survey, table, tuple(columns))
+            columns |= dict(zip(VERSION, versions, strict=True))
+        names = tuple(columns)
+        statement = upsert(survey, table, names, tuple(VERSION) if set(VERSION) <= set(names) else ())
+        shape = shape_of(survey, table, names)
         rows = to_rows(shape, columns)
-        with self._lock, guarded(self._path), self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            before = self._db.total_changes
-            self._db.executemany(_upsert(survey, table, tuple(columns)), rows)
-            written = self._db.total_changes - before
+        with self._writing() as db:
+            before = db.total_changes
+            db.executemany(statement, rows)
+            written = db.total_changes - before
         return PutResult(written, given - written)
 
     def get(self, survey: str, table: str, key: int | str) -> list[dict[str, Any]]:
         """Rows of one object (of `crossmatch_tns`: of one name) as dictionaries in schema order."""
-        where = _table(survey, table)
-        column = object_key(where.survey) if where.survey else where.primary_key[0]
-        order = ", ".join(_quote(name) for name in where.primary_key)
+        where = table_of(survey, table)
         names = where.column_names
         with self._lock, guarded(self._path):
             found = self._db.execute(
-                f"SELECT {', '.join(map(_quote, names))} FROM {_quote(where.physical)}"
-                f" WHERE {_quote(column)} = ? ORDER BY {order}",
+                f"SELECT {names_of(names)} FROM {quote(where.physical)}"
+                f" WHERE {quote(row_key(where))} = ? ORDER BY {names_of(where.primary_key)}",
                 (key,),
             ).fetchall()
         return [dict(zip(names, row, strict=True)) for row in found]
@@ -151,21 +163,81 @@ class SqliteObjectStore:
         self, survey: str, table: str, names: Sequence[str], keys: Sequence[int | str]
     ) -> dict[Any, tuple[Any, ...]]:
         """Some columns of the rows of many objects; see `ObjectStore.fetch`."""
-        where = _table(survey, table)
-        columns = ", ".join(map(_quote, (where.primary_key[0], *names)))
-        found: dict[Any, tuple[Any, ...]] = {}
+        where = table_of(survey, table)
+        key = where.primary_key[0]
+        statement = f"SELECT {names_of((key, *names))} FROM {quote(where.physical)} WHERE {quote(key)} IN ({{keys}})"
         with self._lock, guarded(self._path):
-            for start in range(0, len(keys), _IN_LIST):
-                some = keys[start : start + _IN_LIST]
-                marks = ", ".join("?" * len(some))
-                statement = (
-                    f"SELECT {columns} FROM {_quote(where.physical)} WHERE {_quote(where.primary_key[0])} IN ({marks})"
-                )
-                found |= {row[0]: row[1:] for row in self._db.execute(statement, tuple(some))}
-        return found
+            return {row[0]: row[1:] for row in select_in(self._db, statement, keys)}
+
+    def rows(self, survey: str, table: str, keys: NDArray[Any]) -> Columns:
+        """All rows of many objects (of `crossmatch_tns`: of many names) as columns of the table.
+
+        Parameters
+        ----------
+        survey, table : str
+        keys : (n,) objects as users name them, or names; a repeated one repeats its rows, an empty one has none
+
+        Returns
+        -------
+        The table's columns and ``_alert``, the index into `keys`; ordered by ``_alert``, then primary key.
+        """
+        where = table_of(survey, table)
+        column, names = row_key(where), where.column_names
+        statement = (
+            f"SELECT {names_of(names)} FROM {quote(where.physical)} WHERE {quote(column)} IN ({{keys}})"
+            f" ORDER BY {names_of(where.primary_key)}"
+        )
+        asked = keys.tolist() if keys.dtype.kind == "i" else [one.translate(_LOWER) for one in keys.tolist()]
+        different = [one for one in dict.fromkeys(asked) if one != ""]
+        of_key: dict[Any, list[tuple[Any, ...]]] = {}
+        place = names.index(column)
+        with self._lock, guarded(self._path):
+            for row in select_in(self._db, statement, different):
+                key = row[place]
+                of_key.setdefault(key.translate(_LOWER) if isinstance(key, str) else key, []).append(row)
+        found = [(i, row) for i, one in enumerate(asked) for row in of_key.get(one, ())] if of_key else []
+        values = list(zip(*(row for _, row in found), strict=True)) or [()] * len(names)
+        columns = {one.name: column_of(one, held) for one, held in zip(where.columns, values, strict=True)}
+        return {**columns, "_alert": np.array([i for i, _ in found], np.int64)}
+
+    def positions(
+        self, survey: str, after: bytes | None, limit: int, decl_min: float = -90.0, decl_max: float = 90.0
+    ) -> Positions | None:
+        """Up to `limit` stored objects that follow a place, in order of declination; None when there are none.
+
+        Objects without a position are left out.
+
+        Parameters
+        ----------
+        survey : str
+        after : `Positions.place` of the chunk before, None to begin
+        limit : int
+        decl_min, decl_max : degrees, both included
+
+        Raises
+        ------
+        ValueError
+            `after` is a place of the other survey.
+        """
+        where = table_of(survey, "objects")
+        with self._lock, guarded(self._path):
+            return read_positions(self._db, where, after, limit, decl_min, decl_max)
+
+    def keep_only(self, survey: str, table: str, keys: Sequence[int | str]) -> int:
+        """Remove the rows of a table whose key (its first column) is none of these; how many."""
+        where = table_of(survey, table)
+        column, target = quote(where.primary_key[0]), quote(where.physical)
+        with self._lock, guarded(self._path), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("CREATE TEMP TABLE IF NOT EXISTS kept (key PRIMARY KEY) WITHOUT ROWID")
+            self._db.execute("DELETE FROM temp.kept")
+            self._db.executemany("INSERT OR IGNORE INTO temp.kept VALUES (?)", ((key,) for key in keys))
+            gone = self._db.execute(f"DELETE FROM {target} WHERE {column} NOT IN (SELECT key FROM temp.kept)").rowcount
+            self._db.execute("DELETE FROM temp.kept")
+        return int(gone)
 
     def query(self, sql: str, parameters: Mapping[str, Any], *, time_limit_s: float, row_limit: int) -> QueryResult:
-        """Run a compiled query, read-only; see `ObjectStore.query`.
+        """Run a compiled query, read-only; see `ObjectStore.query`. It sees annotations and tags as they are now.
 
         Raises
         ------
@@ -174,7 +246,11 @@ class SqliteObjectStore:
         """
         with self._reading, guarded(self._path):
             connection = self._read_only()
+            marked = self._marks.needed(sql)
+            if marked:
+                self._marks.attach(connection)
             with (
+                self._marks.reading(connection) if marked else nullcontext(),
                 limits.read_only(connection, [one.physical for one in load_tables()]),
                 limits.time_limit(connection, time_limit_s),
             ):
@@ -193,12 +269,12 @@ class SqliteObjectStore:
 
     def cone(self, survey: str, ra: float, decl: float, radius_arcsec: float) -> list[tuple[int | str, float]]:
         """(object, separation in arcsec) within the radius (included), nearest first."""
-        where = _table(survey, "objects")
+        where = table_of(survey, "objects")
         assert where.survey
         box, values = _box(where.survey, ra, decl, radius_arcsec / _ARCSEC_A_DEGREE)
-        columns = ", ".join(map(_quote, (where.primary_key[0], *_POSITION[where.survey])))
+        columns = names_of((where.primary_key[0], *POSITION[where.survey]))
         with self._lock, guarded(self._path):
-            found = self._db.execute(f"SELECT {columns} FROM {_quote(where.physical)} WHERE {box}", values).fetchall()
+            found = self._db.execute(f"SELECT {columns} FROM {quote(where.physical)} WHERE {box}", values).fetchall()
         if not found:
             return []
         names, ras, decls = zip(*found, strict=True)
@@ -208,26 +284,26 @@ class SqliteObjectStore:
 
     def newest(self, survey: str) -> float | None:
         """Time of the newest detection in `objects` (MJD TAI), None when there is none."""
-        where = _table(survey, "objects")
+        where = table_of(survey, "objects")
         assert where.survey
+        last = quote(_NEWEST[where.survey])
         with self._lock, guarded(self._path):
-            (found,) = self._db.execute(
-                f"SELECT max({_quote(_NEWEST[where.survey])}) FROM {_quote(where.physical)}"
-            ).fetchone()
+            (found,) = self._db.execute(f"SELECT max({last}) FROM {quote(where.physical)}").fetchone()
         if found is None:
             return None
         return float(found) + (_JD_UTC_TO_MJD_TAI if where.survey == "ztf" else 0.0)
 
     def count(self, survey: str, table: str) -> int:
         """Number of rows."""
+        where = table_of(survey, table)
         with self._lock, guarded(self._path):
-            return int(self._db.execute(f"SELECT count(*) FROM {_quote(_table(survey, table).physical)}").fetchone()[0])
+            return int(self._db.execute(f"SELECT count(*) FROM {quote(where.physical)}").fetchone()[0])
 
     def check(self) -> None:
         """Read a row of every table; StoreUnavailable when the file is damaged, as far as can be seen at once."""
         with self._lock, guarded(self._path):
-            for one in load_tables():
-                self._db.execute(f"SELECT * FROM {_quote(one.physical)} LIMIT 1").fetchall()
+            for name in ("lists", *(one.physical for one in main_tables())):
+                self._db.execute(f"SELECT * FROM {quote(name)} LIMIT 1").fetchall()
 
     def disk_bytes(self) -> int:
         """Size of the file and its journal."""
@@ -241,90 +317,9 @@ class SqliteObjectStore:
                 stack.callback(self._reader.close)
 
 
-def _quote(name: str) -> str:
-    return sql.quote(name, "sqlite")
-
-
-def _table(survey: str, table: str) -> Table:
-    for one in SURVEYS:
-        if one == survey:
-            return schema_table(table, one)
-    raise ValueError(f"no survey {survey!r}; there are {', '.join(SURVEYS)}")
-
-
-def _tables() -> dict[str, tuple[str, ...]]:
-    """Columns by table, as the databases name them."""
-    return {
-        "schema_version": ("version",),
-        **{one.physical: (*one.column_names, *(_VERSION if one.name in VERSIONED else ())) for one in load_tables()},
-    }
-
-
-def _definitions() -> list[str]:
-    found = []
-    for table in load_tables():
-        extra = tuple(f"{name} {form}" for name, form in _VERSION.items()) if table.name in VERSIONED else ()
-        found += sql.create_table(table, "sqlite", extra=extra)
-        if table.name == "objects" and table.survey:
-            ra, decl = _POSITION[table.survey]
-            # holds all that a cone search asks for
-            found.append(
-                f"CREATE INDEX IF NOT EXISTS {_quote(table.physical + '_position')} ON {_quote(table.physical)}"
-                f" ({_quote(decl)}, {_quote(ra)})"
-            )
-    return found
-
-
-@cache
-def _shape(survey: str, table: str, names: tuple[str, ...]) -> Table:
-    """The table with the columns `names`, in their order, versions included."""
-    where = _table(survey, table)
-    template = where.columns[0]
-    return replace(
-        where,
-        columns=tuple(replace(template, name=n, type="bigint") if n in _VERSION else where.column(n) for n in names),
-    )
-
-
-@cache
-def _upsert(survey: str, table: str, names: tuple[str, ...]) -> str:
-    """INSERT of the columns `names`, or UPDATE of a row of the same key that is not of a later version."""
-    where = _table(survey, table)
-    written_at = [
-        one.name for one in where.columns if one.type == "timestamp" and not one.nullable and one.name not in names
-    ]
-    others = [_quote(name) for name in (*names, *written_at) if name not in where.primary_key]
-    target = _quote(where.physical)
-    statement = (
-        f"INSERT INTO {target} ({', '.join(map(_quote, names))}) VALUES ({', '.join('?' * len(names))})"
-        f" ON CONFLICT ({', '.join(map(_quote, where.primary_key))})"
-    )
-    if not others:
-        return statement + " DO NOTHING"
-    statement += " DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in others)
-    if set(_VERSION) <= set(names):
-        excluded = ", ".join(f"excluded.{name}" for name in _VERSION)
-        stored = ", ".join(f"{target}.{name}" for name in _VERSION)
-        # a row that was put without a version gives way to any
-        statement += f" WHERE {target}._mjd_tai IS NULL OR ({excluded}) >= ({stored})"
-    return statement
-
-
-def _newest(where: Table, columns: Columns, versions: Versions) -> tuple[NDArray[np.int64], Versions]:
-    """Index of the greatest version of each key, in order of keys, and these versions."""
-    (key,) = where.primary_key
-    # an unknown time is older than any
-    mjd = np.where(np.isnan(versions.mjd_tai), -np.inf, versions.mjd_tai)
-    _, codes = np.unique(columns[key], return_inverse=True)
-    order = np.lexsort((versions.n_rows, versions.alert_id, mjd, codes))
-    last = np.flatnonzero(np.diff(codes[order], append=-1))
-    keep = order[last]
-    return keep, Versions(mjd[keep], versions.alert_id[keep], versions.n_rows[keep])
-
-
 def _box(survey: Survey, ra: float, decl: float, radius: float) -> tuple[str, list[float]]:
     """Condition for a box around the cone, in degrees; it never leaves out what the cone holds."""
-    ra_name, decl_name = map(_quote, _POSITION[survey])
+    ra_name, decl_name = map(quote, POSITION[survey])
     radius = radius * (1 + 1e-9) + 1e-9
     condition, values = f"{decl_name} BETWEEN ? AND ?", [decl - radius, decl + radius]
     if abs(decl) + radius >= 90.0:

@@ -11,11 +11,15 @@ from lasair.stores.classifications import SqliteClassificationStore
 from lasair.stores.cutouts import FileCutoutStore
 from lasair.stores.files import database_bytes, file_bytes
 from lasair.stores.lightcurves import FileLightcurveStore
+from lasair.stores.marks import SqliteMarkStore
 from lasair.stores.objects import SqliteObjectStore
+
+#: In the state folder.
+MARKS_FILE = "marks.db"
 
 
 class Stores:
-    """Light curves, cutouts, objects and classifications of one state folder, each opened when it is first used.
+    """Light curves, cutouts, objects, classifications and marks of one state folder, each opened when it is first used.
 
     So a damaged one stops only what needs it. Using one raises StoreUnavailable when it cannot be opened.
 
@@ -35,6 +39,7 @@ class Stores:
         self._cutouts = state_dir / "cutouts"
         self._objects = state_dir / "objects.db"
         self._classifications = state_dir / "sherlock.db"
+        self._marks = state_dir / MARKS_FILE
         self._durable = durable
         self._lightcurve_shards = lightcurve_shards
         self._read_only = read_only
@@ -70,6 +75,13 @@ class Stores:
         self._opened.callback(store.close)
         return store
 
+    @cached_property
+    def marks(self) -> SqliteMarkStore:
+        """What programs and people say of objects."""
+        store = SqliteMarkStore(self._marks, self._durable, read_only=self._read_only)
+        self._opened.callback(store.close)
+        return store
+
     def close(self) -> None:
         """Close those that were opened."""
         self._opened.close()
@@ -81,12 +93,13 @@ class Stores:
             "cutouts": file_bytes(self._cutouts),
             "objects": database_bytes(self._objects),
             "classifications": database_bytes(self._classifications),
+            "marks": database_bytes(self._marks),
         }
 
     def damage(self) -> dict[str, str]:
         """What is wrong with each store that cannot be used, as far as can be seen at once; empty when all is well."""
         found = {}
-        for name in ("lightcurves", "cutouts", "objects", "classifications"):
+        for name in ("lightcurves", "cutouts", "objects", "classifications", "marks"):
             try:
                 getattr(self, name).check()
             except StoreUnavailable as err:
@@ -104,7 +117,7 @@ def open_stores(state_dir: Path, *, durable: bool = True, lightcurve_shards: int
     """
     stores = Stores(state_dir, durable=durable, lightcurve_shards=lightcurve_shards)
     try:
-        _ = stores.lightcurves, stores.cutouts, stores.objects, stores.classifications
+        _ = stores.lightcurves, stores.cutouts, stores.objects, stores.classifications, stores.marks
     except BaseException:
         stores.close()
         raise

@@ -1,4 +1,4 @@
-"""`lasair event test`."""
+"""`lasair event`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lasair.cli.events import event_command
 from lasair.cli.main import main
 from lasair.events.read import read_event
+from tests.support.commands import Commands
 from tests.support.data import DATA
 from tests.unit.events.made import gcn, igwn, multi_order
 
@@ -62,7 +64,93 @@ def test_no_localisation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert code == 0 and len(rows) == 2 and "never matched" in err
 
 
+@pytest.fixture
+def lasair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Commands:
+    return Commands(tmp_path / "state", capsys)
+
+
+def write(path: Path, notice: dict[str, object]) -> Path:
+    path.write_text(json.dumps(notice))
+    return path
+
+
+def test_notices_of_an_event(lasair: Commands, tmp_path: Path) -> None:
+    first = write(tmp_path / "1.json", igwn())
+    update = write(tmp_path / "2.json", igwn(alert_type="UPDATE", time_created="2026-03-02T00:00:00Z"))
+    taken = write(tmp_path / "3.json", igwn(alert_type="RETRACTION", time_created="2026-03-03T00:00:00Z", event=None))
+    assert lasair(event_command, "add", first) == "S260301ab: new, version 1; active\n"
+    assert lasair(event_command, "add", first) == "S260301ab: seen before, version 1; active\n"
+    assert lasair(event_command, "add", update, taken) == (
+        "S260301ab: updated, version 1; active\nS260301ab: retracted, version 2; retracted\n"
+    )
+    (one,) = lasair.json(event_command, "list")
+    assert (one["name"], one["mission"], one["state"], one["notices"]) == ("S260301ab", "LVK", "retracted", 3)
+    assert one["happened"] == "2026-03-01T10:20:30.123Z"
+    shown = lasair.json(event_command, "show", "S260301ab")
+    assert [one["kind"] for one in shown["notices"]] == ["preliminary", "update", "retraction"]
+    assert shown["notices"][0]["classification"] == {"BNS": 0.9, "Terrestrial": 0.1}
+    assert shown["hits"] == 0 and shown["area90"] >= shown["area50"]
+    text = lasair(event_command, "show", "S260301ab")
+    assert "retraction" in text and "area90" in text
+    assert len(lasair(event_command, "show", "S260301ab", "--format", "csv").splitlines()) == 2
+
+
+def test_retracted_by_hand(lasair: Commands, tmp_path: Path) -> None:
+    lasair(event_command, "add", write(tmp_path / "1.json", igwn()))
+    said = lasair(event_command, "retract", "S260301ab", "--reason", "a glitch")
+    assert said == "S260301ab: retracted, version 2\n"
+    assert lasair.json(event_command, "show", "S260301ab")["notices"][1]["params"] == {"reason": "a glitch"}
+    lasair(event_command, "retract", "S260301ac", code=1)
+    assert "did you mean 'S260301ab'" in lasair.err
+
+
+def test_a_notice_without_a_place_is_stored_and_a_map_can_be_given(lasair: Commands, tmp_path: Path) -> None:
+    notice, skymap = write(tmp_path / "1.json", igwn(event={"skymap": None})), tmp_path / "map.fits"
+    skymap.write_bytes(multi_order())
+    assert "no place" in lasair(event_command, "add", notice, code=1)
+    assert "S260301ab has no localisation; stored, but matched with nothing: " in lasair.err
+    assert lasair(event_command, "add", notice, "--skymap", skymap) == "S260301ab: updated, version 2; active\n"
+    assert [one["map_given"] for one in lasair.json(event_command, "show", "S260301ab")["notices"]] == [False, True]
+    later = igwn(alert_type="UPDATE", time_created="2026-03-02T00:00:00Z", event={"skymap": None})
+    assert "active" in lasair(event_command, "add", write(tmp_path / "2.json", later), code=1)
+    assert "an earlier place is kept" in lasair.err
+    lasair(event_command, "add", notice, notice, "--skymap", skymap, code=2)
+
+
+def test_a_folder_of_notices(lasair: Commands, tmp_path: Path) -> None:
+    folder = tmp_path / "notices"
+    (folder / "below").mkdir(parents=True)
+    write(folder / "a.json", igwn())
+    write(folder / "below" / "b.json", gcn())
+    (folder / "c.txt").write_text("no notice")
+    (folder / ".hidden").write_text("no notice")
+    write(folder / "d.json", igwn(superevent_id="MS260301ab"))
+    said = lasair(event_command, "add", folder, code=1)
+    assert said.splitlines() == [
+        "S260301ab: new, version 1; active",
+        "Example_12_34: new, version 1; active",
+        "MS260301ab: test, version 1; test",
+    ]
+    assert lasair.err.count("\n") == 1 and "c.txt: is neither a notice" in lasair.err
+    (folder / "c.txt").unlink()
+    assert lasair(event_command, "add", folder).count("seen before") == 3
+    lasair(event_command, "add", folder, "--skymap", folder / "a.json", code=2)
+    lasair(event_command, "add", tmp_path / "none", code=2)
+
+
 if DATA is not None:
+    NOTICES = DATA / "multimessenger"
+
+    def test_real_notices(lasair: Commands) -> None:
+        lasair(event_command, "add", NOTICES / "igwn", NOTICES / "voevent", NOTICES / "gcn_json", code=1)
+        listed = {one["name"]: one for one in lasair.json(event_command, "list")}
+        assert listed["MS181101ab"]["state"] == "test" and listed["MS181101ab"]["notices"] == 3
+        assert len(listed) > 15 and {one["state"] for one in listed.values()} == {
+            "active", "test", "no place", "retracted",
+        }  # fmt: skip
+        for name in listed:
+            assert lasair.json(event_command, "show", name)["name"] == name
+
     FOLDER = DATA / "oracles/skymap"
 
     def test_known_points(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

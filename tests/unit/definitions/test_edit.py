@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lasair.definitions import edit
+from lasair.definitions import edit, marks, people
 from lasair.definitions.django import connect
 from lasair.definitions.filter_file import FilterFile
 from lasair.definitions.models import Filter, FilterVersion, ImmutableError
+from lasair.definitions.transactions import user_named
 from lasair.errors import BadDefinition, NotFound, StoreUnavailable
 
 ONE = FilterFile(name="Bright", survey="lsst", select="diaObjectId, ra", where="g_psfFlux > 5", description="g")
@@ -126,6 +128,76 @@ def test_refused(change: dict[str, Any], words: str) -> None:
         edit.add_filter(replace(ONE, **change))
     assert str(caught.value).startswith("filter 'Bright': ")
     assert edit.list_filters() == []
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        ("watchlist:9", "there is no watchlist 9; 'lasair watchlist list'"),
+        ("area:9", "there is no area 9; 'lasair area list'"),
+        ("tag:9", "there is no tag 9; 'lasair tag list'"),
+        ("annotator:fastfindr", "there is no annotator fastfindr; did you mean annotator:FastFinder"),
+        ("watchlist:1, annotator:nothing", "'lasair annotator list'"),
+    ],
+)
+def test_what_is_named_must_be_there(tables: str, words: str) -> None:
+    people.add_annotator("FastFinder")
+    with pytest.raises(BadDefinition, match=f"filter 'Bright': tables: .*{words}"):
+        edit.add_filter(replace(ONE, tables=f"objects, {tables}"))
+    assert edit.list_filters() == []
+
+
+def test_what_may_be_named() -> None:
+    people.add_annotator("FastFinder")
+    marks.add_tag("good")
+    state = edit.add_filter(
+        replace(
+            ONE,
+            tables="objects, watchlist:1, tag:1, annotator:fastfinder, mma:S990101zz, crossmatch_tns",
+            select="objects.diaObjectId",
+        )
+    )
+    assert edit.activate(state.name).active_number == 1, "an event may come later"
+
+
+def test_what_is_somebody_elses() -> None:
+    alice, bob, charlie = (user_named(name) for name in ("alice", "bob", "charlie"))
+    people.add_group("friends", owner=alice)
+    people.add_member("friends", "bob", owner=alice)
+    marks.add_tag("good", owner=alice)
+    people.add_annotator("ff", owner=alice)
+    for tables, share in (
+        ("tag:1", partial(marks.share_tag, 1, owner=alice)),
+        ("annotator:FF", partial(people.add_annotator, "ff", owner=alice)),
+    ):
+        mine = replace(ONE, name=f"With {tables}", tables=f"objects, {tables}")
+        edit.add_filter(mine, owner=alice)
+        for someone in (bob, charlie, None):
+            with pytest.raises(BadDefinition, match="is somebody else's"):
+                edit.add_filter(mine, owner=someone)
+        share(group="friends")
+        edit.add_filter(mine, owner=bob)
+        share(public=True)
+        edit.add_filter(mine, owner=charlie)
+        share(public=False)
+        with pytest.raises(BadDefinition, match=f"{tables} is somebody else's"):
+            edit.activate(mine.name, owner=charlie)
+        assert edit.activate(mine.name, owner=bob).active_number == 1
+
+
+def test_triggers() -> None:
+    with pytest.raises(BadDefinition, match="trigger 'annotation' needs an annotator"):
+        edit.add_filter(replace(ONE, trigger="annotation"))
+    people.add_annotator("ff")
+    ff = replace(ONE, tables="objects, annotator:ff", trigger="annotation")
+    edit.add_filter(ff)
+    assert edit.add_filter(replace(ff, trigger="both")).number == 2
+    assert [one["trigger"] for one in edit.show("Bright")["versions"]] == ["annotation", "both"]
+
+
+def test_clauses_can_be_checked_where_there_are_no_lists() -> None:
+    compiled = edit.check_clauses(replace(ONE, tables="objects, watchlist:9"))
+    assert compiled.watchlists == (9,)
 
 
 def test_the_survey_stays() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lasair.definitions.filter_file import (
     OUTPUTS,
+    TRIGGERS,
     FilterFile,
     parse_filter,
     read_filter_file,
@@ -25,6 +26,7 @@ def test_a_file(tmp_path: Path) -> None:
     file.write_text(
         'name = "Bright"\nsurvey = "lsst"\ntables = ["objects", "sherlock_classifications"]\nselect = "diaObjectId"\n'
         'where = """\ng_psfFlux > 5\nAND decl < 0\n"""\noutput = "lite"\norder_by = "ra DESC"\nbyte_quota = -1\n'
+        'trigger = "both"\n'
     )
     assert read_filter_file(file) == FilterFile(
         name="Bright",
@@ -35,12 +37,20 @@ def test_a_file(tmp_path: Path) -> None:
         output="lite",
         order_by="ra DESC",
         byte_quota=-1,
+        trigger="both",
     )
 
 
 def test_defaults() -> None:
     one = parse_filter(GOOD, source="x")
     assert (one.tables, one.where, one.output, one.byte_quota) == ("objects", "", "plain", None)
+    assert one.trigger == "alert"
+    assert "trigger" not in to_toml(one), "defaults are left out"
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_what_makes_it_run(trigger: str) -> None:
+    assert parse_filter({**GOOD, "trigger": f" {trigger} "}, source="x").trigger == trigger
 
 
 @pytest.mark.parametrize(
@@ -54,6 +64,13 @@ def test_defaults() -> None:
         ({"select": "  "}, "select is empty"),
         ({"survey": "sdss"}, "survey is one of lsst, ztf, not 'sdss'"),
         ({"output": "email"}, "output is one of plain, lite, full, not 'email'"),
+        ({"trigger": "alerts"}, "trigger is one of alert, annotation, both, not 'alerts'"),
+        ({"trigger": "Alert"}, "trigger is one of alert, annotation, both, not 'Alert'"),
+        ({"trigger": ""}, "trigger is one of alert, annotation, both, not ''"),
+        ({"trigger": True}, "trigger is text in quotes, not bool"),
+        ({"trigger": ["alert"]}, "trigger is text in quotes, not list"),
+        ({"trigger": "both\0"}, "trigger holds a NUL character"),
+        ({"triger": "both"}, "unknown key 'triger'; did you mean trigger?"),
         ({"where": 7}, "where is text in quotes, not int"),
         ({"where": "a\0b"}, "where holds a NUL character"),
         ({"tables": ["objects", 1]}, "tables is text in quotes, not list"),
@@ -105,6 +122,7 @@ FILTERS = st.builds(
     order_by=TEXT,
     description=TEXT,
     byte_quota=st.none() | st.integers(-1, 2**63 - 1),
+    trigger=st.sampled_from(TRIGGERS),
 )
 
 

@@ -5,14 +5,28 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from lasair.definitions import edit
+from lasair.definitions import edit, events, lists, marks, people
+from lasair.definitions.area_file import AreaFile
 from lasair.definitions.django import connect, disconnect
 from lasair.definitions.filter_file import FilterFile
 from lasair.definitions.models import Filter, FilterVersion
-from lasair.definitions.snapshot import ACTIVE_COLUMN, FILTER_TABLE, SOURCES, ActiveFilter, read_snapshot
+from lasair.definitions.snapshot import (
+    ACTIVE_COLUMN,
+    FILTER_TABLE,
+    SOURCES,
+    ActiveFilter,
+    read_content,
+    read_snapshot,
+)
+from lasair.definitions.transactions import user_named
+from lasair.definitions.watchlist_file import WatchlistFile
 from lasair.errors import StoreUnavailable
+from lasair.events.model import Event
+from lasair.events.moments import Moment
+from lasair.sky.skymap import Circle
 
 ONE = FilterFile(name="Bright", survey="lsst", select="diaObjectId", where="g_psfFlux > 5", byte_quota=7)
 TWO = FilterFile(name="Blue pair", survey="ztf", select="objectId, gmag", order_by="gmag", output="full")
@@ -136,3 +150,53 @@ def test_after_a_killed_writer(database: Path) -> None:
 def test_no_django_in_the_pipeline(module: str) -> None:
     code = f"import sys, lasair.{module}; sys.exit(any(name.split('.')[0] == 'django' for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def cones(name: str) -> WatchlistFile:
+    nothing = np.full(1, np.nan)
+    return WatchlistFile(np.ones(1), np.ones(1), np.ones(1), nothing, nothing, [name], np.arange(1), [])
+
+
+def test_lists_that_are_active(database: Path) -> None:
+    assert read_snapshot(database).lists == (), "the TNS has no cones yet"
+    lists.add_area("North", AreaFile(np.array([[0, 4]], np.uint64), "", True, 29))
+    lists.add_watchlist("AGN", cones("a"), radius=1.0)
+    lists.add_watchlist("CV", cones("b"), radius=1.0)
+    place = Circle(1.0, 2.0, 3.0, 0.9)
+    for name, t0, where, test in (
+        ("S1", 61000.0, place, False), ("S2", None, place, False), ("S3", 61000.0, None, False),
+        ("S4", 61000.0, place, True), ("S5", 61000.0, place, False),
+    ):  # fmt: skip
+        moment = None if t0 is None else Moment("", t0)
+        events.add_event(Event(name, "", "initial", moment, where, test=test), digest=name)
+    events.retract("S5")
+    before = read_snapshot(database)
+    assert [(one.kind, one.list_id, one.name, one.version, one.t0) for one in before.lists] == [
+        ("area", 1, "North", 1, None), ("event", 1, "S1", 1, 61000.0), ("watchlist", 2, "AGN", 1, None),
+        ("watchlist", 3, "CV", 1, None),
+    ]  # fmt: skip
+    lists.stop("watchlist", "AGN")
+    lists.add_watchlist("CV", cones("c"), radius=1.0)
+    after = read_snapshot(database)
+    assert [(one.name, one.version) for one in after.lists] == [("North", 1), ("S1", 1), ("CV", 2)]
+    assert after.version == before.version, "that of filters"
+    old = next(one for one in before.lists if one.name == "CV")
+    assert read_content(database, old.content_id) is None, "a reader that comes late is told so"
+
+
+def test_who_may_use_what(database: Path) -> None:
+    alice, bob, charlie = (user_named(name) for name in ("alice", "bob", "charlie"))
+    people.add_group("friends", owner=alice)
+    people.add_member("friends", "bob", owner=alice)
+    lists.add_watchlist("AGN", cones("a"), radius=1.0, group="friends", owner=alice)
+    marks.add_tag("good", owner=alice)
+    people.add_annotator("Fast \N{LATIN CAPITAL LETTER E WITH ACUTE}", owner=alice)
+    people.add_annotator("open", public=True, owner=alice)
+    snapshot = read_snapshot(database)
+
+    def users(kind: str, which: int | str) -> list[str]:
+        return [one.username for one in (alice, bob, charlie) if snapshot.may_use(one.pk, kind, which)]
+
+    assert users("watchlist", 2) == ["alice", "bob"]
+    assert users("tag", 1) == users("annotator", "fAST \N{LATIN CAPITAL LETTER E WITH ACUTE}") == ["alice"]
+    assert users("annotator", "OPEN") == users("watchlist", 1) == users("watchlist", 9) == ["alice", "bob", "charlie"]

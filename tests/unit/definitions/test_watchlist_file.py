@@ -302,3 +302,40 @@ CATALOGUES = {
 def test_real_catalogues_are_lists(path: Path) -> None:
     found = read_watchlist(path, radius_arcsec=3.0)
     assert (len(found), found.bad) == (CATALOGUES[path.name], [])
+
+
+def test_limits_of_cones(tmp_path: Path) -> None:
+    for header in ("brighter,change", "Brighter_Than,change_mag", "mag_limit,Mag Change"):
+        found = read(tmp_path, f"ra,dec,name,{header}\n1,2,a,18.5,\n3,4,b,,0.5\n5,6,c,-3,40\n")
+        assert found.bad == []
+        np.testing.assert_array_equal(found.brighter, [18.5, np.nan, -3.0])
+        np.testing.assert_array_equal(found.change, [np.nan, 0.5, 40.0])
+    for found in (read(tmp_path, "1,2,a\n"), read(tmp_path, "ra,dec\n1,2\n")):
+        assert np.isnan(found.brighter).all() and np.isnan(found.change).all() and len(found.change) == 1
+
+
+def test_limits_in_tables(tmp_path: Path) -> None:
+    path = tmp_path / "list.fits"
+    table = Table({"ra": [1.0, 2.0], "dec": [3.0, 4.0], "brighter": [18.0, np.nan], "change": [np.nan, 0.3]})
+    for form, overwrite in (("fits", False), ("votable", True)):
+        table.write(path, format=form, overwrite=overwrite)
+        found = read_watchlist(path, radius_arcsec=1.0)
+        np.testing.assert_array_equal(found.brighter, [18.0, np.nan])
+        np.testing.assert_array_equal(found.change, [np.nan, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("1,2,99,", "brighter than 99 mag is refused"),
+        ("1,2,-31,", "brighter than -31 mag is refused"),
+        ("1,2,,0", "a change of 0 mag is refused"),
+        ("1,2,,-1", "a change of -1 mag is refused"),
+        ("1,2,faint,", "the brighter 'faint' is not a number"),
+        ("1,2,,inf", "the change 'inf' is not a number"),
+    ],
+)
+def test_bad_limits(tmp_path: Path, line: str, reason: str) -> None:
+    found = read(tmp_path, f"ra,dec,brighter,change\n10,20,18,1\n{line}\n30,40,,\n")
+    assert found.rows.tolist() == [0, 2] and found.brighter.tolist()[0] == 18.0
+    assert [(one.row, one.line) for one in found.bad] == [(1, 3)] and reason in found.bad[0].reason

@@ -20,7 +20,7 @@ import yaml
 
 from lasair.query.compile import CompiledQuery, Mode, compile_query
 from lasair.query.functions import register
-from lasair.schema.model import SURVEYS, Survey, Table, table
+from lasair.schema.model import SURVEYS, TNS_WATCHLIST, Survey, Table, object_key, table
 from lasair.schema.sql import Engine, create_table, quote
 
 FOLDER = Path(__file__).parents[2] / "data" / "lasair_sql"
@@ -41,7 +41,7 @@ class Case:
     mode: Mode
     limit: int | None
     offset: int
-    tns_watchlist: int | None
+    tns_watchlist: int
     why: str
     columns: list[str] | None
     rows: list[list[Any]] | None
@@ -112,7 +112,7 @@ def good_cases() -> list[Case]:
             mode=one.get("mode", "stored"),
             limit=one.get("limit"),
             offset=one.get("offset", 0),
-            tns_watchlist=one.get("tns_watchlist"),
+            tns_watchlist=one.get("tns_watchlist", TNS_WATCHLIST),
             why=one.get("why", ""),
             columns=one.get("columns"),
             rows=one.get("rows"),
@@ -160,28 +160,35 @@ def _tables() -> list[tuple[Table, list[dict[str, Any]]]]:
     return found + [(table(name, "lsst"), rows) for name, rows in data()["both"].items()]
 
 
+def _alerts(survey: Survey) -> dict[int | str, list[int]]:
+    """The numbers of each object's alerts in the batch; no two of both surveys are the same."""
+    start = 0 if survey == "ztf" else 1000
+    keys = [row[object_key(survey)] for row in data()[survey]["objects"]]
+    return {key: [start + n] if n else [start, start + 100] for n, key in enumerate(keys)}
+
+
 def fill(execute: Callable[[str, Sequence[Row]], object], engine: Engine, *, alerts: bool = False) -> None:
     """Create and fill all tables; `execute` takes a statement and rows of parameters (none: run it once).
 
-    With `alerts` the tables are those of a batch, whose column ``_alert`` numbers the objects of a survey from 0; its
-    first object has two alerts.
+    With `alerts` the tables are those of a batch, whose column ``_alert`` numbers the objects of a survey; the first
+    of each has two alerts. Every alert has all entries of the TNS, so that a join that forgets the alert, or the name,
+    gives too many rows.
     """
     mark = "?" if engine == "sqlite" else "%s"
     for one, rows in _tables():
-        own = alerts and one.survey is not None
         for statement in create_table(
-            one, engine, extra=("_alert INTEGER",) if own else (), primary_key=not own, indices=not own
+            one, engine, extra=("_alert INTEGER",) if alerts else (), primary_key=not alerts, indices=not alerts
         ):
             execute(statement, [])
-        names = [*one.column_names, "_alert"] if own else list(one.column_names)
+        names = [*one.column_names, "_alert"] if alerts else list(one.column_names)
         values = [tuple(row.get(name) for name in one.column_names) for row in rows]
-        if own:
-            key = one.primary_key[0]
-            numbers = {row[key]: number for number, row in enumerate(data()[one.survey]["objects"])}
-            first = data()[one.survey]["objects"][0][key]
-            tagged = [(*value, numbers[row[key]]) for row, value in zip(rows, values, strict=True)]
-            again = [(*value, 100) for row, value in zip(rows, values, strict=True) if row[key] == first]
-            values = tagged + again
+        if alerts and one.survey is None:
+            every = [number for survey in SURVEYS for some in _alerts(survey).values() for number in some]
+            values = [(*value, number) for value in values for number in every]
+        elif alerts:
+            assert one.survey is not None
+            numbers, key = _alerts(one.survey), object_key(one.survey)
+            values = [(*value, number) for row, value in zip(rows, values, strict=True) for number in numbers[row[key]]]
         columns = ", ".join(quote(name, engine) for name in names)
         insert = f"INSERT INTO {quote(one.physical, engine)} ({columns}) VALUES ({', '.join([mark] * len(names))})"
         if values:

@@ -46,7 +46,11 @@ def test_statements_hold_known_words_only(case: corpus.Case) -> None:
         # without parameters, which begin with : and %(
         sql = re.sub(r":p\d+|:now_\w+|%\((p\d+|now_\w+)\)s", " ", statement.sql)
         assert "%" not in sql or statement is compiled.sqlite
-        words = {word for word in re.findall(r"[A-Za-z_]\w*", sql) if not re.fullmatch(r"c\d+|an\d|wl\d|ar\d", word)}
+        words = {
+            word
+            for word in re.findall(r"[A-Za-z_]\w*", sql)
+            if not re.fullmatch(r"c\d+|an\d|wl\d|ar\d|mma\d|tag\d", word)
+        }
         assert words <= known
         constants = set(re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?!\w)", sql))
         assert constants <= {"0", "1", "1.0", "0.0"}
@@ -62,17 +66,17 @@ def test_every_column_of_every_table_can_be_asked_for(survey: Survey) -> None:
         "area_hits": ("area:1", "area_hits"),
         "annotations": ("annotator:x", "x"),
         "crossmatch_tns": ("crossmatch_tns", "crossmatch_tns"),
+        "mma_area_hits": ("mma:S230518h", "mma"),
+        "tag_hits": ("tag:2", "tag"),
     }
     connection = corpus.sqlite_database()
     for name, one in tables(survey).items():
-        if name not in named:
+        if name in one.aliases:
             continue
         listed, alias = named[name]
         for column in one.column_names:
             for written in (f"{alias}.{column}", f"{alias}.{column.upper()}", f"{alias}.`{column}`"):
-                query = compile_query(
-                    f"{written} AS x, {written} IS NULL", listed, survey=survey, tns_watchlist=1, order_by=written
-                )
+                query = compile_query(f"{written} AS x, {written} IS NULL", listed, survey=survey, order_by=written)
                 connection.execute(query.sqlite.sql, query.sqlite.bind(0.0)).fetchall()
     for column in tables(survey)["objects"].column_names:
         query = compile_query(column, "", f"{column} IS NOT NULL ORDER BY {column}", survey=survey)
@@ -84,13 +88,15 @@ def test_every_column_of_every_table_can_be_asked_for(survey: Survey) -> None:
 def test_a_query_tells_what_it_names() -> None:
     query = compile_query(
         "objects.diaObjectId",
-        "objects, sherlock_classifications, watchlist:3&4, area:5, annotator:fast&Slow Lane, crossmatch_tns",
+        "objects, sherlock_classifications, watchlist:3&4, area:5, annotator:fast&Slow Lane, crossmatch_tns, "
+        "event:S230518h&GRB-1, mma:s230518H, tag:7&6",
         survey="lsst",
     )
     assert query.watchlists == (3, 4)
     assert query.areas == (5,)
     assert query.annotators == ("fast", "Slow Lane")
-    assert query.events == ()
+    assert query.events == ("S230518h", "GRB-1")
+    assert query.tags == (7, 6)
     assert query.tables == (
         "objects",
         "sherlock_classifications",
@@ -98,12 +104,16 @@ def test_a_query_tells_what_it_names() -> None:
         "area_hits",
         "annotations",
         "crossmatch_tns",
+        "mma_area_hits",
+        "tag_hits",
     )
     assert query.physical == (
         "lsst_objects",
         "lsst_sherlock_classifications",
         "lsst_watchlist_hits",
         "lsst_area_hits",
+        "lsst_mma_area_hits",
+        "lsst_tag_hits",
         "crossmatch_tns",
         "lsst_annotations",
     )
@@ -164,11 +174,52 @@ def test_filter_mode_gives_the_alert_first_and_joins_on_it() -> None:
     assert 'ON "sherlock_classifications"."_alert" = "objects"."_alert"' in query.sqlite.sql
 
 
+def test_all_events_are_a_table_without_a_name() -> None:
+    query = compile_query("contour", "mma", survey="lsst")
+    assert (query.tables, query.events) == (("objects", "mma_area_hits"), ())
+    assert compile_query("mma.contour", "mma, mma:A", survey="lsst").events == ("A",)
+
+
+@pytest.mark.parametrize("survey", SURVEYS)
+def test_every_table_of_a_batch_is_joined_on_the_alert(survey: Survey) -> None:
+    query = compile_query(
+        "objects.htm16",
+        "sherlock_classifications, watchlist:1, area:1&2, mma, mma:a, tag:1, crossmatch_tns, annotator:a&b",
+        survey=survey,
+        mode="filter",
+    )
+    for statement, mark in ((query.sqlite, '"'), (query.mariadb, "`")):
+        joins = [line for line in statement.sql.splitlines() if line.startswith("JOIN ")]
+        assert len(joins) == {"lsst": 10, "ztf": 11}[survey]
+        for line in joins:
+            alias = re.search(f" AS {mark}(\\w+){mark} ON ", line)
+            assert alias is not None
+            assert f"ON {mark}{alias[1]}{mark}.{mark}_alert{mark} = {mark}objects{mark}.{mark}_alert{mark}" in line
+
+
+def test_an_event_is_called_by_its_name_where_that_is_free() -> None:
+    def found(name: str, tables: str) -> bool:
+        try:
+            compile_query(f"`{name}`.contour", tables, survey="lsst")
+        except BadQuery:
+            return False
+        return True
+
+    assert found("s230518h", "mma:S230518h")
+    assert found("fermi_1_5", "mma:Fermi+1.5&x")
+    assert not found("170817", "mma:170817")
+    assert not found("_a", "mma:-a")
+    assert not found("a_b", "mma:a-b&a.b"), "it could be either"
+    assert not found("fast", "mma:fast, annotator:FAST"), "an annotator has no other name"
+    assert not found("crossmatch_tns", "mma:crossmatch_tns")
+    assert not found("wl0", "mma:wl0, watchlist:1&2")
+    assert found("mma0", "mma:mma1&mma0")
+    assert found("mma1", "mma:mma1&mma0")
+
+
 def test_ztf_joins_the_tns_through_its_watchlist() -> None:
     connection = corpus.sqlite_database()
-    query = compile_query(
-        "objectId, crossmatch_tns.type", "crossmatch_tns", survey="ztf", tns_watchlist=1, order_by="objectId"
-    )
+    query = compile_query("objectId, crossmatch_tns.type", "crossmatch_tns", survey="ztf", order_by="objectId")
     rows = connection.execute(query.sqlite.sql, query.sqlite.bind(0.0)).fetchall()
     assert rows == [("ZTF18aaaaaaa", "SN Ia"), ("ZTF20cccccxy", None)]
     assert query.watchlists == ()
@@ -218,6 +269,14 @@ def test_survey_is_inferred_from_the_columns(select: str, where: str, survey: st
     if select == "COUNT(*)":
         select = "htm16"
     assert infer_survey(select, "objects", where) == survey
+
+
+@pytest.mark.parametrize("tables", ["mma:S230518h, tag:2, crossmatch_tns", "mma", "watchlist:1, area:2, annotator:x"])
+def test_survey_is_inferred_whatever_the_tables(tables: str) -> None:
+    assert infer_survey("diaObjectId", tables) == "lsst"
+    assert infer_survey("objectId, gmag", tables) == "ztf"
+    with pytest.raises(BadQuery, match="fits both surveys"):
+        infer_survey("objects.htm16", tables)
 
 
 def test_survey_that_cannot_be_inferred() -> None:
@@ -294,3 +353,43 @@ def test_bombs_end_quickly(bomb: str) -> None:
             connection.execute(query.sqlite.sql, query.sqlite.bind(0.0))
         connection.close()
     assert time.process_time() - started < 2.0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "'",
+        '"',
+        "`",
+        "a' OR '1'='1",
+        "S\0",
+        "\0",
+        "\ud800",
+        "é",
+        "S２",
+        "a\u200b",
+        "x" * 129,
+        "x" * 4000,
+        "\u202e",
+        "a b",
+        "%s",
+    ],
+)
+@pytest.mark.parametrize("word", ["mma", "event", "tag", "tags", "watchlist", "area"])
+def test_hostile_names_are_refused(word: str, name: str) -> None:
+    with pytest.raises(BadQuery) as caught:
+        compile_query("objects.htm16", f"{word}:{name}", survey="ztf")
+    assert (caught.value.part, caught.value.position) == ("tables", len(word) + 1)
+    assert len(str(caught.value)) < 200
+    assert str(caught.value).isprintable()
+
+
+def test_texts_beyond_all_measure_are_refused() -> None:
+    for text in ("mma:" + "x" * 10_000, "&" * 10_000, "x" * 10_000, "mma:" + "a&" * 5_000):
+        with pytest.raises(BadQuery, match="4096 are the most"):
+            compile_query("ra", text, survey="lsst")
+    # names that differ, as many as the text can hold: refused before anything is made of them
+    for word in ("mma", "annotator", "tag"):
+        many = "&".join(str(n) for n in range(800))
+        with pytest.raises(BadQuery, match="801 tables; 12 are the most"):
+            compile_query("ra", f"{word}:{many}", survey="lsst")

@@ -43,10 +43,33 @@ def test_limits_on_the_page_are_right() -> None:
 
 
 def test_first_example_compiles() -> None:
-    pieces = dict(re.findall(r"^\| (select|tables|where) \| `(.*)` \|$", PAGE, re.MULTILINE))
+    first = PAGE.split("## Tables")[0]
+    pieces = dict(re.findall(r"^\| (select|tables|where) \| `(.*)` \|$", first, re.MULTILINE))
     query = compile_query(pieces["select"], pieces["tables"], pieces["where"], survey="lsst")
     assert query.columns == ("diaObjectId", "ra", "decl", "age")
     assert query.watchlists == (12,)
+
+
+def test_example_that_combines_everything_compiles() -> None:
+    rows = re.findall(r"^\| (select|tables|where) \| `(.*)` \|$", PAGE.split("| piece | combined |")[1], re.MULTILINE)
+    pieces = dict(rows)
+    assert set(pieces) == {"select", "tables", "where"}
+    stored = compile_query(pieces["select"], pieces["tables"], pieces["where"], survey="lsst")
+    assert (stored.watchlists, stored.areas, stored.tags) == ((12,), (5,), (2,))
+    assert (stored.events, stored.annotators) == (("S230518h",), ("fink",))
+    in_batch = compile_query(pieces["select"], pieces["tables"], pieces["where"], survey="lsst", mode="filter")
+    assert in_batch.columns == stored.columns
+
+
+def test_words_for_tables_on_the_page_compile() -> None:
+    section = PAGE.split("## Tables")[1].split("Watchlists, areas and tags have")[0]
+    rows = re.findall(r"^\| (`.*?) \| .* \| (.*) \|$", section, re.MULTILINE)
+    assert len(rows) >= 14
+    for words, columns in rows:
+        for word in re.findall(r"`(.*?)`", words):
+            for prefix in re.findall(r"`(\w+)\.`", columns):
+                query = compile_query(f"{prefix}.*", word, survey="lsst")
+                assert len(query.columns) > 1
 
 
 def test_no_authorized_function_is_unknown_to_generators() -> None:

@@ -12,6 +12,7 @@ from lasair.errors import BadQuery
 from lasair.query.compile import compile_query, infer_survey
 from lasair.query.lex import lex
 from lasair.query.limits import read_only
+from lasair.query.permission import names_used
 from tests.unit.query import corpus
 from tests.unit.query.expressions import CONDITIONS, EXPRESSIONS
 
@@ -19,7 +20,8 @@ _WORDS = """
     SELECT FROM WHERE ra decl diaObjectId g_psfFlux tns_name objects . , ( ) * + - / % = < > <= >= <> <=> AND OR NOT
     IN LIKE BETWEEN IS NULL TRUE CASE WHEN THEN ELSE END ORDER BY GROUP HAVING ASC DESC AS 'a' "b" '' 1 2.5 1e3 0
     COUNT( POW( IF( SUM( JSON_EXTRACT( CONCAT( mjdnow() /* */ -- # ; @ ? : || && ! ` ' " \\ é \x00 DISTINCT ESCAPE
-    DIV MOD UNKNOWN UNION INTERVAL sherlock_classifications watchlist:1 annotator:x
+    DIV MOD UNKNOWN UNION INTERVAL sherlock_classifications watchlist:1 annotator:x mma mma:S1 event:
+    tag:2 & : crossmatch_tns
 """
 _PIECES = st.sampled_from(_WORDS.split())
 _TEXT = st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=20).map(" ".join))
@@ -115,3 +117,26 @@ def test_results_are_finite_and_of_the_promised_types(
                 assert value is None or type(value) is promised[kind]
                 assert not isinstance(value, float) or math.isfinite(value)
                 assert kind != "bool" or value in (None, 0, 1)
+
+
+_EVENT_NAMES = st.from_regex(r"[A-Za-z0-9.+_-]{1,128}", fullmatch=True)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(_EVENT_NAMES, min_size=1, max_size=5), st.lists(st.integers(0, 2**31 - 1), max_size=4), st.booleans())
+@example(["objects"], [], True)
+@example(["select", "order", "mma", "mma0", "tag0", "wl0", "an0"][:5], [0, 0], False)
+def test_every_name_an_event_can_have(names: list[str], tags: list[int], apart: bool) -> None:
+    """It is bound, asked for once, and its columns can be written by number."""
+    events = ", event:".join(names) if apart else " & ".join(names)
+    tables = f"mma:{events}" + "".join(f", tag:{tag}" for tag in tags)
+    query = compile_query("mma0.contour, mma0.event", tables, survey="lsst")
+    kept = {name.lower() for name in names}
+    assert [name.lower() for name in query.events] == list(dict.fromkeys(name.lower() for name in names))
+    assert query.tags == tuple(dict.fromkeys(tags))
+    assert names_used(query) == [("tag", tag) for tag in query.tags] + [("event", name) for name in query.events]
+    values = {str(value).lower() for value in query.sqlite.parameters.values() if isinstance(value, str)}
+    assert values == kept
+    for statement in (query.sqlite, query.mariadb):
+        assert not any(name.lower() in statement.sql.lower() for name in names if len(name) > 20)
+    compile_query(f"mma{len(kept) - 1}.contour", tables, survey="ztf", mode="filter")

@@ -17,7 +17,7 @@ def test_stores_of_a_state(tmp_path: Path) -> None:
     stores.cutouts.put("lsst", 20260310, images(1))
     stores.objects.put("lsst", "area_hits", {"diaObjectId": np.array([1]), "ar_id": np.array([1])})
     usage = stores.disk_usage()
-    assert list(usage) == ["lightcurves", "cutouts", "objects", "classifications"]
+    assert list(usage) == ["lightcurves", "cutouts", "objects", "classifications", "marks"]
     assert all(size > 0 for size in usage.values())
     stores.close()
     again = open_stores(tmp_path / "state", durable=False)
@@ -52,7 +52,7 @@ def test_each_is_opened_when_it_is_used(tmp_path: Path) -> None:
 
 def test_readers_make_nothing(tmp_path: Path) -> None:
     stores = Stores(tmp_path, read_only=True)
-    assert list(stores.damage()) == ["lightcurves", "cutouts", "objects", "classifications"]
+    assert list(stores.damage()) == ["lightcurves", "cutouts", "objects", "classifications", "marks"]
     stores.close()
     assert not list(tmp_path.iterdir())
 

@@ -9,9 +9,6 @@ from django.db import migrations, models
 
 from lasair.schema.model import TNS_WATCHLIST
 
-#: Radius of its cones [arcsec].
-TNS_RADIUS_ARCSEC = 3.0
-
 
 def make_tns_watchlist(apps: Any, _: Any) -> None:
     """Watchlist 1 is the TNS everywhere, so that queries can name it before the first download."""
@@ -20,7 +17,6 @@ def make_tns_watchlist(apps: Any, _: Any) -> None:
         public=True,
         name="TNS",
         description="Transients reported to the Transient Name Server; 'lasair tns update' brings it up to date.",
-        radius=TNS_RADIUS_ARCSEC,
     )
 
 
@@ -113,6 +109,12 @@ class Migration(migrations.Migration):  # type: ignore[misc]
                 ("issued", models.FloatField(blank=True, null=True)),
                 ("number", models.FloatField(blank=True, null=True)),
                 ("digest", models.CharField(max_length=64)),
+                ("mission", models.CharField(blank=True, default="", max_length=64)),
+                ("t0", models.FloatField(blank=True, null=True)),
+                ("test", models.BooleanField(default=False)),
+                ("area50", models.FloatField(blank=True, null=True)),
+                ("area90", models.FloatField(blank=True, null=True)),
+                ("map_given", models.BooleanField(default=False)),
                 ("why_none", models.TextField(blank=True, default="")),
                 ("map_url", models.TextField(blank=True, default="")),
                 ("classification", models.JSONField(default=dict)),
@@ -168,6 +170,7 @@ class Migration(migrations.Migration):  # type: ignore[misc]
                 ("change", models.FloatField(blank=True, null=True)),
                 ("cones", models.PositiveIntegerField(default=0)),
                 ("source", models.TextField(blank=True, default="")),
+                ("skip_bad", models.BooleanField(default=False)),
                 ("refresh_hours", models.FloatField(blank=True, null=True)),
                 ("refreshed", models.DateTimeField(blank=True, null=True)),
                 ("refresh_error", models.TextField(blank=True, default="")),
@@ -267,6 +270,17 @@ class Migration(migrations.Migration):  # type: ignore[misc]
         ),
         migrations.AddField(
             model_name="event",
+            name="content",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="definitions.content",
+            ),
+        ),
+        migrations.AddField(
+            model_name="eventnotice",
             name="content",
             field=models.ForeignKey(
                 blank=True,

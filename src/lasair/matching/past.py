@@ -1,0 +1,198 @@
+"""Stored objects matched with lists, areas and events that are new or have changed; goes on where it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasair.definitions.content import unpack_area, unpack_cones, unpack_event
+from lasair.definitions.snapshot import ActiveList, Snapshot, read_content, read_snapshot
+from lasair.filter.database import ALERT
+from lasair.filter.evaluate import SHERLOCK
+from lasair.filter.react import Tagged
+from lasair.filter.stored import stored_batch, tns_rows
+from lasair.matching.brightness import brightness
+from lasair.matching.hits import Places, area_hits, event_hits, watchlist_hits
+from lasair.matching.live import Limits, LiveEvent, SkyIndex, segment_of
+from lasair.matching.stage import WATCHLISTS, host_distance
+from lasair.packets.batch import Columns
+from lasair.packets.ids import object_ids
+from lasair.schema.model import DETECTION, INT_MISSING, SURVEYS, TNS_WATCHLIST, Survey
+from lasair.sky.areas import AreaIndex
+from lasair.sky.cones import ConeIndex
+from lasair.stores.hits import ListKey
+from lasair.stores.open import Stores
+from lasair.stores.positions import Positions, survey_of
+
+#: Objects of one step; what is matched while a person waits for a progress bar to move.
+CHUNK = 20_000
+
+#: Called with the number of objects just looked at.
+Progress = Callable[[int], None]
+
+
+class Matched(NamedTuple):
+    """A list that stored objects have been matched with."""
+
+    key: ListKey
+    name: str
+    #: objects in it
+    objects: int
+    #: hits of an earlier version, or of a list that is gone, that were removed
+    removed: int
+    #: objects by step; of events only, since filters run on them
+    tagged: Sequence[Tagged]
+
+
+def due(snapshot: Snapshot, stores: Stores) -> tuple[list[ActiveList], list[ListKey]]:
+    """What stored objects have yet to be matched with, and lists that are gone and still have hits."""
+    known = stores.objects.lists()
+    active = {ListKey(one.kind, one.list_id): one for one in snapshot.lists}
+    waiting = [
+        one
+        for key, one in active.items()
+        if key not in known or known[key].version < one.version or not known[key].matched
+    ]
+    gone = [key for key, state in known.items() if key not in active and not (state.removed and state.matched)]
+    return waiting, gone
+
+
+def waiting_objects(definitions: Path, stores: Stores) -> int:
+    """Objects that `match_past` would look at, each as often as there are lists: the length of a progress bar."""
+    waiting, _ = due(read_snapshot(definitions), stores)
+    return len(waiting) * sum(stores.objects.count(survey, "objects") for survey in SURVEYS)
+
+
+def match_past(
+    definitions: Path, stores: Stores, *, contour: float, progress: Progress | None = None
+) -> Iterator[Matched]:
+    """Match stored objects with all that is due; yields each list when it is done.
+
+    Stopped at any point, it goes on there when it is called again. An edit meanwhile stops the matching of that list;
+    the next call has the new version.
+
+    Parameters
+    ----------
+    definitions : the database of definitions
+    stores : main database, light curves
+    contour : percent; objects farther out in an event's map do not hit it
+    """
+    snapshot = read_snapshot(definitions)
+    waiting, gone = due(snapshot, stores)
+    for key in gone:
+        yield Matched(key, "", 0, stores.objects.remove_list(key), ())
+    # all at once: from here on the pipeline cannot write hits of older versions
+    for one in waiting:
+        stores.objects.begin_list(ListKey(one.kind, one.list_id), one.version)
+    # the TNS first, since distances of events may come from it
+    for one in sorted(waiting, key=lambda o: (o.kind == "event", (o.kind, o.list_id) != ("watchlist", TNS_WATCHLIST))):
+        found = _match(one, definitions, stores, contour, progress)
+        if found is not None:
+            yield found
+
+
+def _match(
+    one: ActiveList, definitions: Path, stores: Stores, contour: float, progress: Progress | None
+) -> Matched | None:
+    """None when the list was edited meanwhile."""
+    key = ListKey(one.kind, one.list_id)
+    content = read_content(definitions, one.content_id)
+    if content is None:
+        return None
+    sky, low, high = _only(one, content)
+    tagged: list[Tagged] = []
+    objects = 0
+    place = stores.objects.lists()[key].place
+    begun = SURVEYS.index(survey_of(place)) if place is not None else 0
+    for survey in SURVEYS[begun:]:
+        after = place if place is not None and survey_of(place) == survey else None
+        while (chunk := stores.objects.positions(survey, after, CHUNK, low, high)) is not None:
+            columns = _hits(sky, survey, chunk, stores, contour)
+            if stores.objects.put_list_hits(
+                survey, key, one.version, chunk.keys, chunk.versions, columns, chunk.place
+            ) is None:  # fmt: skip
+                return None
+            hit = np.unique(columns[ALERT])
+            objects += len(hit)
+            if one.kind == "event" and len(hit):
+                tagged.append(Tagged(survey, object_ids(survey, chunk.keys[hit])))
+            if progress is not None:
+                progress(len(chunk.keys))
+            after = chunk.place
+    return Matched(key, one.name, objects, stores.objects.finish_list(key, one.version), tagged)
+
+
+def _only(one: ActiveList, content: bytes) -> tuple[SkyIndex, float, float]:
+    """An index of one list alone, and the declinations between which it lies. BadDefinition when it is damaged."""
+    if one.kind == "watchlist":
+        cones = unpack_cones(content)
+        if not len(cones):
+            return SkyIndex(), 90.0, -90.0
+        reach = cones.radius / 3600.0 + 1e-6
+        limits = Limits.of(cones)
+        return (
+            SkyIndex(
+                cones=ConeIndex.of([segment_of(one.list_id, cones)]), limits={one.list_id: limits} if limits else {}
+            ),
+            float((cones.decl - reach).min()),
+            float((cones.decl + reach).max()),
+        )
+    if one.kind == "area":
+        return SkyIndex(areas=AreaIndex({one.list_id: unpack_area(content)})), -90.0, 90.0
+    return SkyIndex(events=(LiveEvent(one.list_id, one.name, unpack_event(content)),)), -90.0, 90.0
+
+
+def _hits(sky: SkyIndex, survey: Survey, chunk: Positions, stores: Stores, contour: float) -> Columns:
+    """Hits of the only list in `sky` among stored objects."""
+    at = Places(survey, chunk.keys, chunk.ra, chunk.decl, chunk.versions.mjd_tai)
+    if sky.events:
+        return _event(sky.events[0], at, stores, contour)
+    if len(sky.areas):
+        return area_hits(sky, at)
+
+    def stored_brightness(rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        ids = object_ids(survey, chunk.keys[rows])
+        batch = stored_batch(stores, survey, ids.tolist())
+        # an object that has gone since has no place in the batch; its hit is refused when it is put
+        place = {one: i for i, one in enumerate(batch.alerts["object_id"].tolist())}
+        there = np.array([place.get(one, -1) for one in ids.tolist()], np.int64)
+        mag, change = brightness(batch, np.arange(len(batch)))
+        return np.append(mag, np.nan)[there], np.append(change, np.nan)[there]
+
+    return watchlist_hits(sky, at, stored_brightness)
+
+
+def _event(event: LiveEvent, at: Places, stores: Stores, contour: float) -> Columns:
+    """Stored objects inside an event's map that were detected in its window, whenever the newest alert was."""
+    happened = event.happened
+    good = np.flatnonzero(np.isfinite(at.ra + at.decl))
+    near = good[happened.localisation.at(at.ra[good], at.decl[good]).contour <= contour]
+    inside = near[_detected(at, near, stores, happened.t0, happened.end)]
+    some = Places(at.survey, at.keys[inside], at.ra[inside], at.decl[inside], np.full(len(inside), happened.t0))
+    keys = some.keys.tolist()
+    sherlock = stores.objects.fetch(at.survey, SHERLOCK, ("best_distance",), keys)
+    distance = np.array([sherlock.get(one, (None,))[0] for one in keys], np.float64)
+    tns = tns_rows(stores, at.survey, stores.objects.rows(at.survey, WATCHLISTS, some.keys))
+    host = host_distance({"best_distance": distance}, tns, len(some))
+    found = event_hits((event,), some, host, contour)
+    found[ALERT] = inside[found[ALERT]]
+    return found
+
+
+def _detected(
+    at: Places, rows: NDArray[np.int64], stores: Stores, first_mjd: float, last_mjd: float
+) -> NDArray[np.bool_]:
+    """Whether objects were detected between two times: by their newest alert, else by their light curves."""
+    found: NDArray[np.bool_] = (at.seen[rows] >= first_mjd) & (at.seen[rows] <= last_mjd)
+    # what was last seen before it was not seen in it
+    asked = np.flatnonzero(at.seen[rows] > last_mjd)
+    if len(asked):
+        ids = object_ids(at.survey, at.keys[rows[asked]])
+        curve, offsets = stores.lightcurves.get(at.survey, ids.tolist(), mjd_min=first_mjd, mjd_max=last_mjd)
+        detections = np.concatenate(([0], np.cumsum(curve["kind"] == DETECTION)))
+        found[asked] = (np.diff(detections[offsets]) > 0) & (ids != INT_MISSING)
+    return found
