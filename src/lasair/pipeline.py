@@ -100,8 +100,8 @@ class Pipeline:
             log.warning("filter %d fails: %s (told once; 'lasair filter show' keeps it)", filter_id, reason)
         return committed
 
-    def react(self) -> int:
-        """Run filters that wait for annotations where some have arrived; how many messages went out."""
+    def react(self) -> Counts:
+        """Run filters that wait for annotations where some have arrived; what they matched and delivered."""
         with self._timed("annotations"):
             return self._reactor.annotations()
 

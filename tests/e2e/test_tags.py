@@ -97,11 +97,7 @@ def stored(state: Path, survey: str) -> list[Any]:
 
 def streamed(state: Path, survey: str) -> list[Any]:
     """What the filter delivered of the newest alert of each object, without what a message has of its own."""
-    (topic,) = [
-        one["topic"]
-        for one in lasair(state, "stream", "list", "--format", "json")
-        if one["filter"] == f"everything {survey}"
-    ]
+    (topic,) = [one["topic"] for one in lasair(state, "stream", "list", "--format", "json") if survey in one["topic"]]
     text = lasair(state, "stream", "read", topic, "--limit", "100000", "--format", "json")
     messages = (
         [text]
@@ -112,7 +108,7 @@ def streamed(state: Path, survey: str) -> list[Any]:
     )
     newest: dict[str, Any] = {}
     for one in sorted(messages, key=lambda m: m["times"]["exposure"]):
-        newest[one["lasair"]["objectId"]] = {
+        newest[one["lasair"]["object"]] = {
             key: value for key, value in one.items() if key not in ("UTC", "times", "lasair")
         }
     return sorted(newest.values(), key=repr)

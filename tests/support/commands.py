@@ -10,13 +10,17 @@ import click
 import pytest
 
 from lasair.errors import LasairError
+from tests.support.definitions import new_definitions
 
 
 class Commands:
     """Runs one command's subcommands on a state folder; what they said is in `out` and `err`."""
 
-    def __init__(self, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, state: Path, capsys: pytest.CaptureFixture[str], *, made: bool = True) -> None:
+        """`made` : with definitions, though nobody has defined anything."""
         self.state, self._capsys = state, capsys
+        if made:
+            new_definitions(state)
         self.out = self.err = ""
 
     def __call__(self, command: click.Command, *arguments: object, code: int = 0) -> str:

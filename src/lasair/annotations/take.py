@@ -38,7 +38,7 @@ _NAMED: Final = 5
 
 #: Raises a LasairError that says why annotations of a topic are not taken.
 May = Callable[[str], None]
-Why = Callable[[str], str]
+_Why = Callable[[str], str]
 
 
 class Taken(NamedTuple):
@@ -108,7 +108,7 @@ def take_messages(
         The store cannot be written; a part of the messages may have been kept, and all may be given again.
     """
     given = ((value, Source(topic, key or b"")) for key, value, topic in messages)
-    return [taken for taken, _ in _take(broker, given, store, ask_once(may), clock)]
+    return [taken for taken, _ in _take(broker, given, store, _asked(may), clock)]
 
 
 def take_files(
@@ -144,7 +144,7 @@ def take_files(
     """
     out = Summary()
     _adapter(broker)
-    why = ask_once(may)
+    why = _asked(may)
     for batch in _batches(paths, out):
         sources = [Source(stream or below, b"", path.stem if survey_of(path.stem) else "") for path, below, _ in batch]
         values = ((value, source) for (_, _, value), source in zip(batch, sources, strict=True))
@@ -168,7 +168,7 @@ def _take(
     broker: str,
     messages: Iterable[tuple[bytes, Source]],
     store: Annotates,
-    why: Why,
+    why: _Why,
     clock: Callable[[], float],
 ) -> list[tuple[Taken, list[str]]]:
     """What became of each message, and the topics of its annotations."""
@@ -211,7 +211,7 @@ def _read(adapter: Callable[[object, Source], Read], value: bytes, source: Sourc
         return Read([], [Refused(None, source.object_id, f"cannot be read ({type(err).__name__}: {str(err)[:200]})")])
 
 
-def ask_once(may: May | None) -> Why:
+def _asked(may: May | None) -> _Why:
     """Why annotations of a topic are not taken, '' when they are; `may` is asked once a topic."""
 
     @cache

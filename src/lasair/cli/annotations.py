@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from lasair.cli.definitions import make_definitions, open_definitions
+from lasair.cli.definitions import open_definitions
 from lasair.cli.output import format_option, print_json, print_rows, progress_bar, say
 from lasair.cli.parameters import Text
 from lasair.cli.state import State, state_option
-from lasair.errors import BadDefinition, LasairError, NotFound, NotPermitted, StoreUnavailable
+from lasair.errors import BadDefinition, LasairError, NotFound, NotPermitted
 
 if TYPE_CHECKING:
     from lasair.annotations.model import Annotation
     from lasair.annotations.post import Annotates
     from lasair.schema.model import Survey
-    from lasair.stores.marks import Annotated, Kept, SqliteMarkStore
+    from lasair.stores.marks import Annotated, SqliteMarkStore
 
 #: Those of lasair.annotations.take (a test holds them equal).
 BROKERS = ("alerce", "ampel", "antares", "fink")
@@ -74,14 +76,14 @@ def annotate_command(
     if source is not None:
         if any(one is not None for one in (*given.values(), *more.values())):
             raise click.UsageError("--from brings everything along: give no annotation beside it")
-        with _writing(state) as (store, may), click.open_file(str(source), "rb") as stream:
-            bad, rows = _from_lines(stream, str(source), store, may)
+        with _storing(state) as store, click.open_file(str(source), "rb") as stream:
+            bad, rows = _from_lines(stream, str(source), store)
     else:
         if classification is None:
             raise click.UsageError("give OBJECT, TOPIC and CLASS, or a file with --from")
-        annotation = from_request({**given, **more})
-        with _writing(state) as (store, may):
-            bad, rows = 0, [_row(one, kept) for one, kept in _kept([annotation], store, may)]
+        one = from_request({**given, **more})
+        with _storing(state) as store:
+            bad, rows = 0, _keep([_in_the_name_of(one, _annotator(one.topic))], store)
     _print(rows, form)
     _tell_filters(state, any(new for *_, new in rows))
     return 1 if bad else 0
@@ -145,92 +147,100 @@ def take_command(broker: str, paths: tuple[Path, ...], stream: str | None, form:
     from lasair.annotations.take import take_files
 
     missing: list[str] = []
-    with _writing(state) as (store, may), progress_bar(f"{broker}: files", None) as advance:
 
-        def known(topic: str) -> None:
-            try:
-                may(topic)
-            except NotFound:
-                missing.append(topic)
+    def may(topic: str) -> None:
+        problem = _annotator(topic).problem if state.definitions.is_file() else NotFound()
+        if isinstance(problem, NotFound):
+            # what brokers say is taken without anybody's leave; only who was stopped is not heard
+            missing.append(topic)
+        elif problem is not None:
+            raise problem
 
-        found = take_files(broker, paths, store, stream=stream or "", may=known, progress=advance)
-    for path, reason in found.refused:
-        say(f"{path}: {reason}")
+    with _storing(state, wanted=False) as store, progress_bar(f"{broker}: files", None) as advance:
+        found = take_files(broker, paths, store, stream=stream or "", may=may, progress=advance)
+    refused = [(os.fsencode(path).decode(errors="backslashreplace"), reason) for path, reason in found.refused]
+    for name, reason in refused:
+        say(f"{name}: {reason}")
     if form == "json":
         facts = {"files": found.files, "annotations": found.annotations, "new": found.changed, "topics": found.topics}
-        print_json({**facts, "refused": [{"file": str(path), "reason": reason} for path, reason in found.refused]})
+        print_json({**facts, "refused": [{"file": name, "reason": reason} for name, reason in refused]})
     else:
-        topics = "".join(f", {topic} {count:,}" for topic, count in sorted(found.topics.items()))
+        topics = ", ".join(f"{topic} {count:,}" for topic, count in sorted(found.topics.items()))
         click.echo(
-            f"{found.files:,} files: {found.annotations:,} annotations, {found.changed:,} of them new{topics};"
-            f" {len(found.refused):,} refused"
+            f"files read {found.files:,}, annotations {found.annotations:,}, new {found.changed:,},"
+            f" refused {len(refused):,}" + (f" ({topics})" if topics else "")
         )
     for topic in missing:
         say(f"filters can name annotator:{topic} after 'lasair annotator add {topic}'")
     _tell_filters(state, found.changed > 0)
-    return 1 if found.refused else 0
+    return 1 if refused else 0
 
 
 @contextmanager
-def _writing(state: State) -> Iterator[tuple[SqliteMarkStore, Callable[[str], None]]]:
-    """The store of annotations, and what says whether those of a topic may be kept.
+def _storing(state: State, *, wanted: bool = True) -> Iterator[SqliteMarkStore]:
+    """The store of annotations, and the definitions open; who annotates does not wait for a run that holds the state.
 
-    No lock on the state: who annotates does not wait for a run.
+    `wanted`: NotFound when there are no definitions.
     """
-    make_definitions(state)
+    if not wanted:
+        state.create()
+    open_definitions(state, "annotator", wanted=wanted)
+    with state.some_stores(read_only=False) as stores:
+        yield stores.marks
+
+
+class _Annotator(NamedTuple):
+    """The topic as its annotator spells it, or why it may not be used."""
+
+    topic: str
+    problem: LasairError | None = None
+
+
+def _annotator(topic: str) -> _Annotator:
     from lasair.definitions.people import annotator_for
 
-    def may(topic: str) -> None:
-        annotator_for(topic)
-
-    with state.some_stores(read_only=False) as stores:
-        yield stores.marks, may
-
-
-def _kept(
-    annotations: Sequence[Annotation], store: Annotates, may: Callable[[str], None]
-) -> list[tuple[Annotation, Kept]]:
-    for topic in {one.topic for one in annotations}:
-        may(topic)
-    return list(zip(annotations, store.annotate(annotations, time.time()), strict=True))
+    try:
+        return _Annotator(annotator_for(topic).topic)
+    except (NotFound, NotPermitted) as err:
+        return _Annotator(topic, err)
 
 
-def _from_lines(
-    stream: BinaryIO, name: str, store: Annotates, may: Callable[[str], None]
-) -> tuple[int, list[tuple[Any, ...]]]:
-    """Bad lines, and a row for each good one."""
-    from lasair.annotations.take import ask_once
+def _in_the_name_of(one: Annotation, annotator: _Annotator) -> Annotation:
+    if annotator.problem is not None:
+        raise annotator.problem
+    return one._replace(topic=annotator.topic)
 
-    why = ask_once(may)
+
+def _keep(some: Sequence[Annotation], store: Annotates) -> list[tuple[Any, ...]]:
+    """Rows to print."""
+    return [
+        (kept.annotation_id, one.object_id, one.topic, one.classification, kept.changed)
+        for one, kept in zip(some, store.annotate(some, time.time()), strict=True)
+    ]
+
+
+def _from_lines(stream: IO[bytes], name: str, store: Annotates) -> tuple[int, list[tuple[Any, ...]]]:
+    """How many lines are bad, and a row for each good one."""
+    annotator = cache(_annotator)
     bad = 0
     rows: list[tuple[Any, ...]] = []
     some: list[Annotation] = []
-
-    def keep() -> None:
-        rows.extend(_row(one, kept) for one, kept in zip(some, store.annotate(some, time.time()), strict=True))
-        some.clear()
-
     for number, line in enumerate(_lines(stream), 1):
         if line is not None and not line.strip():
             continue
         try:
             one = _read(line)
-            if reason := why(one.topic):
-                raise BadDefinition(f"topic: {reason}")
-        except StoreUnavailable:
-            raise
-        except LasairError as err:
+            some.append(_in_the_name_of(one, annotator(one.topic)))
+        except (BadDefinition, NotFound, NotPermitted) as err:
             say(f"{name}: line {number}: {err}")
             bad += 1
-            continue
-        some.append(one)
         if len(some) == LINES:
-            keep()
-    keep()
-    return bad, rows
+            rows += _keep(some, store)
+            some.clear()
+    return bad, rows + _keep(some, store)
 
 
-def _lines(stream: BinaryIO) -> Iterator[bytes | None]:
+def _lines(stream: IO[bytes]) -> Iterator[bytes | None]:
     """Lines; None for one that is too long."""
     while line := stream.readline(LINE_BYTES):
         if line.endswith(b"\n") or len(line) < LINE_BYTES:
@@ -251,10 +261,6 @@ def _read(line: bytes | None) -> Annotation:
     except (ValueError, RecursionError) as err:
         raise BadDefinition(f"is not JSON ({str(err)[:100]})") from err
     return from_request(found)
-
-
-def _row(one: Annotation, kept: Kept) -> tuple[Any, ...]:
-    return (kept.annotation_id, one.object_id, one.topic, one.classification, kept.changed)
 
 
 def _print(rows: list[tuple[Any, ...]], form: Any) -> None:

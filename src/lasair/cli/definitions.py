@@ -81,7 +81,7 @@ def print_facts(facts: Mapping[str, Any], form: Any) -> None:
     else:
         for key, value in facts.items():
             shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else _flat(value)
-            click.echo(f"{key:<16} {'-' if shown in (None, '') else shown}")
+            click.echo(f"{key:<16} {'-' if shown in (None, '', '{}', '[]') else shown}")
 
 
 def _flat(value: Any) -> Any:

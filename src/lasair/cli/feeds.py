@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -147,11 +148,21 @@ def dead_letters_command(
                 raise NotFound(f"no dead letter {number}; 'lasair feed dead-letters' lists them")
             if letters[0].value is None:
                 raise NotFound(f"dead letter {number} was too much to be kept; its reason: {letters[0].reason}")
-            click.get_binary_stream("stdout").write(letters[0].value)
+            _print_bytes(letters[0].value)
         elif retry:
             _retry(state, store, letters, config)
         else:
             print_rows(_LETTER_NAMES, [_letter(one) for one in letters], form)
+
+
+def _print_bytes(value: bytes) -> None:
+    if sys.stdout.isatty():
+        # what a stranger sent may hold commands for a terminal
+        text = value.decode(errors="backslashreplace")
+        click.echo("".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text))
+    else:
+        sys.stdout.buffer.write(value)
+        sys.stdout.flush()
 
 
 _LETTER_NAMES = ("number", "feed", "message", "written", "last", "times", "bytes", "reason")

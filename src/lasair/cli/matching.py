@@ -15,6 +15,7 @@ from lasair.errors import NotPermitted
 
 if TYPE_CHECKING:
     from lasair.filter.react import Reactor, Tagged
+    from lasair.ledger.model import Counts
     from lasair.matching.past import Matched
 
 
@@ -83,14 +84,14 @@ def _tell_filters(state: State, tagged: Sequence[Tagged]) -> None:
     )
 
 
-def _react(state: State, act: Callable[[Reactor], int], busy: str) -> None:
+def _react(state: State, act: Callable[[Reactor], Counts], busy: str) -> None:
     from lasair.filter.react import Reactor
 
     if not (state.path / "ledger.db").is_file():
         return  # no alert was ever stored
     try:
         with state.writing(), state.stores() as stores, state.ledger() as ledger:
-            count = act(Reactor(state.settings, stores, ledger, state.definitions))
+            count = act(Reactor(state.settings, stores, ledger, state.definitions)).delivered
     except NotPermitted:
         say(busy)
         return

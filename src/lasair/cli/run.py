@@ -156,9 +156,11 @@ def run_paths(
             ):
                 committed = pipeline.process(work)
                 run.add(committed.counts)
+                run.add(pipeline.react())
                 recovered += committed.recovered
                 set_aside_before += committed.set_aside_before
                 advance(work.bytes, run)
+        run.add(pipeline.react())
         pipeline.fit(stop)
         if finished := not stop:
             # all of them: files that an earlier, interrupted run had read to their end left a position too

@@ -215,10 +215,14 @@ def refresh_command(no_filters: bool, form: Any, state: State) -> None:
     """
     from collections import Counter
 
+    import numpy as np
+
     from lasair.cli.output import progress_bar
     from lasair.definitions.snapshot import read_snapshot
     from lasair.filter.evaluate import FilterStage
     from lasair.filter.stored import filter_stored, stored_batch
+    from lasair.matching.past import hosts_again
+    from lasair.packets.ids import object_names
     from lasair.sherlock.refresh import refresh
 
     state.must_exist()
@@ -241,6 +245,8 @@ def refresh_command(no_filters: bool, form: Any, state: State) -> None:
                 moved.update(
                     (changed.survey, a.klass, b.klass) for a, b in zip(changed.before, changed.now, strict=True)
                 )
+                names = object_names(changed.survey, np.array([one.object_id for one in changed.now], np.int64))
+                hosts_again(state.definitions, stores, changed.survey, names, contour=state.settings.event_contour)
                 if not no_filters and filters:
                     batch = stored_batch(stores, changed.survey, [one.object_id for one in changed.now])
                     done = filter_stored(

@@ -202,14 +202,14 @@ def run_feed(
         if outcomes is None:
             return
         changes = sum(one.changes for one in outcomes)
-        report.messages += len(batch)
+        report.messages += len(outcomes)
         report.changes += changes
         bad = [one for one in outcomes if one.reason]
         report.dead_letters += len(bad)
         feed.commit()
         if changes:
             changed()
-        log.info(f"feed {name}: {len(batch)} messages, {changes} changes, {len(bad)} dead letters")
+        log.info(f"feed {name}: {len(outcomes)} messages, {changes} changes, {len(bad)} dead letters")
         for one in bad[:5]:
             log.info(f"feed {name}: {one.message.label}: {one.reason[:300]}")
 
@@ -229,8 +229,11 @@ def _patiently(
     wait_s, next_complaint = RETRY_S, 0.0
     while True:
         try:
-            outcomes = take(batch)
-            store.record(name, outcomes)
+            # what was noted and not committed: the broker gives it again, and annotations would be said again
+            new = [one for one, seen in zip(batch, store.seen(name, batch), strict=True) if not seen]
+            outcomes = take(new) if new else []
+            if outcomes:
+                store.record(name, outcomes)
             return outcomes
         except StoreUnavailable as err:
             now = time.monotonic()

@@ -25,8 +25,8 @@ _TABLES = (
         feed TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, stamp TEXT NOT NULL, taken REAL NOT NULL,
         PRIMARY KEY (feed, name, digest)) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS positions (
-        feed TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL,
-        written REAL NOT NULL, PRIMARY KEY (feed, topic, partition)) WITHOUT ROWID""",
+        feed TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, first INTEGER NOT NULL,
+        next INTEGER NOT NULL, written REAL NOT NULL, PRIMARY KEY (feed, topic, partition)) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS counts (
         feed TEXT PRIMARY KEY, messages INTEGER NOT NULL, used INTEGER NOT NULL, changes INTEGER NOT NULL,
         last_at REAL NOT NULL, last_written REAL NOT NULL, last_label TEXT NOT NULL) WITHOUT ROWID""",
@@ -37,7 +37,7 @@ _TABLES = (
         last_at REAL NOT NULL, times INTEGER NOT NULL,
         UNIQUE (feed, topic, partition, "offset", name, digest))""",
 )
-_COLUMNS = {"counts": ("feed", "messages"), "letters": ("feed", "value"), "files": ("stamp",), "positions": ("next",)}
+_COLUMNS = {"counts": ("feed", "messages"), "letters": ("feed", "value"), "files": ("stamp",), "positions": ("first",)}
 
 
 class Outcome(NamedTuple):
@@ -179,7 +179,26 @@ class FeedStore:
             new = [one for one, is_new in zip(outcomes, fresh, strict=True) if is_new]
             self._count(feed, new, sum(one.changes for one in outcomes), outcomes[-1].message, now)
 
+    def seen(self, feed: str, messages: Sequence[FeedMessage]) -> list[bool]:
+        """Of each message by Kafka whether it was recorded before; of what came in files nothing is said here.
+
+        A partition is remembered as one run of offsets without gaps, and the time of the last message in it. So what
+        this state never saw is not taken for seen, not even when a topic was made anew and begins at 0 again.
+        """
+        places = {(one.topic, one.partition) for one in messages if not one.name}
+        with self._lock, guarded(self._path):
+            known = {place: self._position(feed, *place) for place in places}
+        return [_is_in(known.get((one.topic, one.partition)), one) for one in messages]
+
+    def _position(self, feed: str, topic: str, partition: int) -> tuple[int, int, float] | None:
+        found: tuple[int, int, float] | None = self._db.execute(
+            "SELECT first, next, written FROM positions WHERE feed = ? AND topic = ? AND partition = ?",
+            (feed, topic, partition),
+        ).fetchone()
+        return found
+
     def _is_new(self, feed: str, message: FeedMessage) -> bool:
+        """Whether a message was not recorded before; from now on it was."""
         if message.name:
             # of what could not be read there is no digest: it is taken when it can be
             found = "" if message.problem else digest(message.value)
@@ -187,14 +206,14 @@ class FeedStore:
                 "INSERT OR IGNORE INTO files VALUES (?, ?, ?, '', ?)", (feed, message.name, found, time.time())
             )
             return made.rowcount == 1
-        place = (feed, message.topic, message.partition)
-        found = self._db.execute(
-            "SELECT next, written FROM positions WHERE feed = ? AND topic = ? AND partition = ?", place
-        ).fetchone()
-        # a topic that was made anew begins at 0 again
-        if found and message.offset < found[0] and message.when <= found[1]:
+        known = self._position(feed, message.topic, message.partition)
+        if _is_in(known, message):
             return False
-        self._db.execute("REPLACE INTO positions VALUES (?, ?, ?, ?, ?)", (*place, message.offset + 1, message.when))
+        first = known[0] if known and known[1] == message.offset else message.offset
+        self._db.execute(
+            "REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?)",
+            (feed, message.topic, message.partition, first, message.offset + 1, message.when),
+        )
         return True
 
     def _count(self, feed: str, new: Sequence[Outcome], changes: int, last: FeedMessage, now: float) -> None:
@@ -249,6 +268,11 @@ class FeedStore:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _is_in(known: tuple[int, int, float] | None, message: FeedMessage) -> bool:
+    """Whether a message lies in a run of offsets (first, next, when the last was written)."""
+    return known is not None and known[0] <= message.offset < known[1] and message.when <= known[2]
 
 
 def _identity(message: FeedMessage) -> tuple[str, int, int, str, str]:

@@ -14,6 +14,7 @@ from lasair.definitions.snapshot import ActiveFilter, Snapshot, read_snapshot
 from lasair.errors import BadQuery
 from lasair.filter.evaluate import FilterStage
 from lasair.filter.stored import filter_stored, stored_batch
+from lasair.ledger.model import Counts
 from lasair.ledger.store import Ledger
 from lasair.packets.ids import object_id
 from lasair.query.compile import CompiledQuery, compile_query
@@ -44,12 +45,12 @@ class Reactor:
         self._settings, self._stores, self._ledger, self._definitions = settings, stores, ledger, definitions
         self._stage = FilterStage(settings)
 
-    def annotations(self) -> int:
-        """Run filters that wait for annotations on the objects that got some; how many messages went out.
+    def annotations(self) -> Counts:
+        """Run filters that wait for annotations on the objects that got some; what they matched and delivered.
 
         Such a filter runs on objects with a new annotation of a topic that it names.
         """
-        delivered = 0
+        counts = Counts()
         while due := self._stores.marks.due(CHUNK):
             snapshot = read_snapshot(self._definitions)
             # filters that name the same topics run on the same objects together
@@ -64,13 +65,13 @@ class Reactor:
                     if one.survey == survey and topics & {topic.lower() for topic in one.topics}
                 }
                 ids = [object_id(survey, key) for key in sorted(keys)]
-                delivered += self._run(filters, snapshot, survey, ids, partition="annotations")
+                counts.add(self._run(filters, snapshot, survey, ids, partition="annotations"))
             self._stores.marks.done(due)
-        return delivered
+        return counts
 
-    def events(self, tagged: Iterable[Tagged]) -> int:
-        """Run the filters that ask for events on objects that an event has tagged; how many messages went out."""
-        delivered = 0
+    def events(self, tagged: Iterable[Tagged]) -> Counts:
+        """Run the filters that ask for events on objects that an event has tagged; what they matched and delivered."""
+        counts = Counts()
         snapshot = read_snapshot(self._definitions)
         asking = [
             one
@@ -82,8 +83,8 @@ class Reactor:
             ids = some.object_ids.tolist() if filters else []
             for start in range(0, len(ids), CHUNK):
                 chunk = ids[start : start + CHUNK]
-                delivered += self._run(filters, snapshot, some.survey, chunk, partition="events")
-        return delivered
+                counts.add(self._run(filters, snapshot, some.survey, chunk, partition="events"))
+        return counts
 
     def _run(
         self,
@@ -93,14 +94,14 @@ class Reactor:
         object_ids: Sequence[int],
         *,
         partition: str,
-    ) -> int:
+    ) -> Counts:
         if not object_ids:
-            return 0
+            return Counts()
         batch = stored_batch(self._stores, survey, object_ids)
         if not len(batch):
-            return 0
+            return Counts()
         done = filter_stored(self._stage, self._ledger, self._settings, filters, batch, snapshot, partition=partition)
-        return done.counts.delivered
+        return done.counts
 
 
 def _compiled(snapshot: Snapshot, triggers: Sequence[str]) -> list[tuple[ActiveFilter, CompiledQuery]]:

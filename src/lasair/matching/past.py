@@ -12,24 +12,27 @@ from numpy.typing import NDArray
 from lasair.definitions.content import unpack_area, unpack_cones, unpack_event
 from lasair.definitions.snapshot import ActiveList, Snapshot, read_content, read_snapshot
 from lasair.filter.database import ALERT
-from lasair.filter.evaluate import SHERLOCK
+from lasair.filter.evaluate import OBJECTS, SHERLOCK
 from lasair.filter.react import Tagged
 from lasair.filter.stored import stored_batch, tns_rows
 from lasair.matching.brightness import brightness
 from lasair.matching.hits import Places, area_hits, event_hits, watchlist_hits
 from lasair.matching.live import Limits, LiveEvent, SkyIndex, segment_of
-from lasair.matching.stage import WATCHLISTS, host_distance
+from lasair.matching.stage import EVENTS, WATCHLISTS, host_distance
 from lasair.packets.batch import Columns
 from lasair.packets.ids import object_ids
-from lasair.schema.model import DETECTION, INT_MISSING, SURVEYS, TNS_WATCHLIST, Survey
+from lasair.schema.model import DETECTION, INT_MISSING, POSITION, SURVEYS, TNS_WATCHLIST, Survey
 from lasair.sky.areas import AreaIndex
 from lasair.sky.cones import ConeIndex
 from lasair.stores.hits import ListKey
 from lasair.stores.open import Stores
 from lasair.stores.positions import Positions, survey_of
+from lasair.stores.protocols import Versions
 
 #: Objects of one step; what is matched while a person waits for a progress bar to move.
 CHUNK = 20_000
+
+_TNS = ListKey("watchlist", TNS_WATCHLIST)
 
 #: Called with the number of objects just looked at.
 Progress = Callable[[int], None]
@@ -89,7 +92,7 @@ def match_past(
     for one in waiting:
         stores.objects.begin_list(ListKey(one.kind, one.list_id), one.version)
     # the TNS first, since distances of events may come from it
-    for one in sorted(waiting, key=lambda o: (o.kind == "event", (o.kind, o.list_id) != ("watchlist", TNS_WATCHLIST))):
+    for one in sorted(waiting, key=lambda o: (o.kind == "event", (o.kind, o.list_id) != _TNS)):
         found = _match(one, definitions, stores, contour, progress)
         if found is not None:
             yield found
@@ -112,18 +115,74 @@ def _match(
         after = place if place is not None and survey_of(place) == survey else None
         while (chunk := stores.objects.positions(survey, after, CHUNK, low, high)) is not None:
             columns = _hits(sky, survey, chunk, stores, contour)
+            named = _with_tns(stores, survey, chunk.keys) if key == _TNS else None
             if stores.objects.put_list_hits(
                 survey, key, one.version, chunk.keys, chunk.versions, columns, chunk.place
             ) is None:  # fmt: skip
                 return None
             hit = np.unique(columns[ALERT])
             objects += len(hit)
+            if named is not None:
+                named[hit] = True
+                hosts_again(definitions, stores, survey, chunk.keys[named], contour=contour)
             if one.kind == "event" and len(hit):
                 tagged.append(Tagged(survey, object_ids(survey, chunk.keys[hit])))
             if progress is not None:
                 progress(len(chunk.keys))
             after = chunk.place
     return Matched(key, one.name, objects, stores.objects.finish_list(key, one.version), tagged)
+
+
+def hosts_again(
+    definitions: Path, stores: Stores, survey: Survey, keys: NDArray[np.generic], *, contour: float
+) -> None:
+    """Compute again what depends on the distance of their hosts for objects that events have tagged.
+
+    Called when Sherlock or the TNS says something else of them.
+
+    Parameters
+    ----------
+    keys : (n,) objects of which something may have changed
+    """
+    tagged = stores.objects.rows(survey, EVENTS, keys)
+    active = {one.list_id: one for one in read_snapshot(definitions).lists if one.kind == "event"}
+    known = stores.objects.lists()
+    for number in np.unique(tagged["mw_id"]).tolist():
+        one, key = active.get(number), ListKey("event", number)
+        if one is None or key not in known or known[key].version != one.version:
+            continue  # it is matched anew soon, or gone
+        content = read_content(definitions, one.content_id)
+        if content is None:
+            continue
+        some = np.unique(keys[tagged[ALERT][tagged["mw_id"] == number]])
+        at, versions = _stored_places(stores, survey, some)
+        columns = _event(LiveEvent(number, one.name, unpack_event(content)), at, stores, contour)
+        stores.objects.put_list_hits(survey, key, one.version, at.keys, versions, columns, known[key].place)
+
+
+def _stored_places(stores: Stores, survey: Survey, keys: NDArray[np.generic]) -> tuple[Places, Versions]:
+    """Where stored objects are, and the versions they have."""
+    names = (*POSITION[survey], "_mjd_tai", "_alert_id", "_n_rows")
+    found = stores.objects.fetch(survey, OBJECTS, names, keys.tolist())
+    there = np.array([key in found for key in keys.tolist()], np.bool_)
+    keys = keys[there]
+    ra, decl, mjd, alert, n_rows = (
+        np.array([found[key][i] for key in keys.tolist()], np.float64 if i < 3 else object) for i in range(len(names))
+    )
+    versions = Versions(mjd, _integers(alert), _integers(n_rows))
+    return Places(survey, keys, ra, decl, mjd), versions
+
+
+def _integers(values: NDArray[np.generic]) -> NDArray[np.int64]:
+    return np.array([INT_MISSING if one is None else one for one in values.tolist()], np.int64)
+
+
+def _with_tns(stores: Stores, survey: Survey, keys: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Which objects the TNS watchlist has hit before, (n,)."""
+    found = np.zeros(len(keys), np.bool_)
+    hits = stores.objects.rows(survey, WATCHLISTS, keys)
+    found[hits[ALERT][hits["wl_id"] == TNS_WATCHLIST]] = True
+    return found
 
 
 def _only(one: ActiveList, content: bytes) -> tuple[SkyIndex, float, float]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,17 @@ import pytest
 from click import UsageError
 
 from lasair.cli.feeds import feed_command
+from lasair.cli.run import run_paths
+from lasair.cli.state import State
+from lasair.definitions.django import connect
+from lasair.definitions.edit import activate, add_filter
+from lasair.definitions.filter_file import FilterFile
+from lasair.definitions.people import add_annotator
 from lasair.errors import BadDefinition, NotFound
+from lasair.simulate.write import write as write_night
 from tests.support.data import DATA
+from tests.unit.annotations.brokers.made import container
+from tests.unit.events.made import gcn
 from tests.unit.feeds.made import HOSTILE, counts_of, events_of, notice, retraction, taken, write
 
 FEEDS = '[feeds.mine]\nkind = "events"\nfolder = "in"\nsettle_s = 0.0\npoll_s = 0.05\n'
@@ -131,6 +141,47 @@ def test_feed_that_cannot_be_read_does_not_stop_the_others(state: Path, capsys: 
     assert feed("run", "--once", "--state", state) == 1
     out, err = capsys.readouterr()
     assert "mine: 1 messages, 1 changes" in out and "gone ended: there is no folder" in err
+
+
+def test_stored_objects_are_matched_and_filters_told(state: Path, tmp_path: Path) -> None:
+    """An event and an annotation that arrive reach stored objects and the filters that wait for them."""
+    write_night("test", tmp_path / "night", seed=4, n=None)
+    whole = State(state)
+    connect(whole.definitions)
+    add_annotator("fink", public=True)
+    asked = {"survey": "ztf", "select": "objects.objectId"}
+    for one in (
+        FilterFile(name="near", tables="objects, mma:Example_near", where="mma_area_hits.contour < 80", **asked),
+        FilterFile(name="stars", tables="objects, annotator:fink", trigger="annotation", **asked),
+    ):
+        activate(add_filter(one).name)
+    with whole.writing():
+        run_paths(whole, (tmp_path / "night",), None)
+    with whole.some_stores() as stores:
+        names = "objectId, ramean, decmean, jdmax - 2400000.5"
+        ((star, ra, decl, mjd),) = stores.objects.query(
+            f"SELECT {names} FROM ztf_objects ORDER BY objectId LIMIT 1", {}, time_limit_s=10.0, row_limit=1
+        ).rows
+    when = (datetime(1858, 11, 17, tzinfo=UTC) + timedelta(days=mjd - 2.0)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    place = {"ra": ra, "dec": decl, "trigger_time": when, "alert_datetime": when}
+    write(state / "in", [json.dumps(gcn(id=["near"], **place)).encode()])
+    alert = {"type": "record", "name": "a", "fields": [{"name": one, "type": "string"} for one in ("objectId", "tns")]}
+    write(state / "fink", {"a.avro": container(alert, [{"objectId": star, "tns": "SN Ia"}])})
+    more = '[feeds.fink]\nkind = "annotations"\nbroker = "fink"\nfolder = "fink"\nsettle_s = 0.0\n'
+    (state / "feeds.toml").write_text(FEEDS + more)
+    assert feed("run", "--once", "--state", state) == 0
+    with whole.some_stores() as stores:
+        hits = stores.objects.query(
+            "SELECT objectId FROM ztf_mma_area_hits", {}, time_limit_s=10.0, row_limit=1000
+        ).rows
+    assert (star,) in hits
+    with whole.ledger() as ledger:
+        told = {
+            one.topic: [json.loads(each.payload)["objectId"] for each in ledger.read_topic(one.topic)]
+            for one in ledger.topics()
+        }
+    near, stars = (next(ids for topic, ids in told.items() if name in topic) for name in ("near", "stars"))
+    assert star in near and stars == [star]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

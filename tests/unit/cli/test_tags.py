@@ -16,6 +16,11 @@ def lasair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Commands:
     return Commands(tmp_path / "state", capsys)
 
 
+@pytest.fixture
+def nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Commands:
+    return Commands(tmp_path / "nothing", capsys, made=False)
+
+
 def test_tags(lasair: Commands) -> None:
     assert lasair(tag_command, "add", "good", LSST, ZTF) == "good: on 2 objects; queries name it as tag:1\n"
     assert "on 0 objects more" in lasair(tag_command, "add", "good", LSST, LSST)
@@ -49,9 +54,9 @@ def test_sharing(lasair: Commands) -> None:
     assert "'lasair tag share'" in lasair.err
 
 
-def test_what_is_no_object_is_named_and_the_rest_is_tagged(lasair: Commands) -> None:
-    lasair(tag_command, "add", "good", "ZTF20ABCDEFG", "nonsense", code=1)
-    assert "'nonsense' is neither" in lasair.err and not lasair.state.exists()
+def test_what_is_no_object_is_named_and_the_rest_is_tagged(lasair: Commands, nothing: Commands) -> None:
+    nothing(tag_command, "add", "good", "ZTF20ABCDEFG", "nonsense", code=1)
+    assert "'nonsense' is neither" in nothing.err and not nothing.state.exists()
     assert "on 1 object;" in lasair(tag_command, "add", "good", "x\x1b[2J", LSST, code=1)
     assert "\x1b" not in lasair.err
     lasair(tag_command, "remove", "good", "0", LSST, code=1)
@@ -62,13 +67,14 @@ def test_what_is_no_object_is_named_and_the_rest_is_tagged(lasair: Commands) -> 
     assert "did you mean 'good'" in lasair.err
 
 
-def test_nothing_was_ever_made(lasair: Commands) -> None:
-    lasair(tag_command, "list", code=1)
-    assert f"no tags in {lasair.state}" in lasair.err
-    lasair.state.mkdir()
-    assert lasair.json(tag_command, "list") == []
-    lasair(tag_command, "show", "good", code=1)
-    assert "lasair tag add" in lasair.err
+def test_nothing_was_ever_made(nothing: Commands) -> None:
+    nothing(tag_command, "list", code=1)
+    assert f"no tags in {nothing.state}" in nothing.err
+    nothing.state.mkdir()
+    assert nothing.json(tag_command, "list") == []
+    nothing(tag_command, "show", "good", code=1)
+    assert "lasair tag add" in nothing.err
+    assert nothing(tag_command, "add", "good", LSST).startswith("good: on 1 object;")
 
 
 def test_notes(lasair: Commands) -> None:

@@ -13,14 +13,14 @@ from lasair.definitions.filter_file import FilterFile
 from lasair.definitions.models import Filter, FilterVersion, ImmutableError
 from lasair.definitions.transactions import user_named
 from lasair.errors import BadDefinition, NotFound, StoreUnavailable
+from tests.support.definitions import new_definitions
 
 ONE = FilterFile(name="Bright", survey="lsst", select="diaObjectId, ra", where="g_psfFlux > 5", description="g")
 
 
 @pytest.fixture(autouse=True)
 def database(tmp_path: Path) -> Path:
-    connect(tmp_path / "definitions.db")
-    return tmp_path / "definitions.db"
+    return new_definitions(tmp_path)
 
 
 def test_add() -> None:

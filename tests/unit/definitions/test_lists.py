@@ -10,7 +10,6 @@ import pytest
 from lasair.definitions import lists, people
 from lasair.definitions.area_file import AreaFile
 from lasair.definitions.content import Cones, pack_area, unpack_area, unpack_cones
-from lasair.definitions.django import connect
 from lasair.definitions.models import Content, ContentPiece, Watchlist
 from lasair.definitions.snapshot import read_content, read_snapshot
 from lasair.definitions.transactions import local_user, user_named
@@ -18,14 +17,14 @@ from lasair.definitions.watchlist_file import WatchlistFile
 from lasair.errors import BadDefinition, NotFound, NotPermitted
 from lasair.schema.model import TNS_WATCHLIST
 from lasair.sky.names import PackedNames
+from tests.support.definitions import new_definitions
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
 def database(tmp_path: Path) -> Path:
-    connect(tmp_path / "definitions.db")
-    return tmp_path / "definitions.db"
+    return new_definitions(tmp_path)
 
 
 def cones_file(n: int = 3, ra: float = 10.0, **limits: list[float]) -> WatchlistFile:

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from lasair.definitions import marks, people
-from lasair.definitions.django import connect
 from lasair.definitions.transactions import LOCAL_USER, user_named
 from lasair.errors import BadDefinition, NotFound, NotPermitted
+from tests.support.definitions import new_definitions
 
 
 @pytest.fixture(autouse=True)
 def database(tmp_path: Path) -> None:
-    connect(tmp_path / "definitions.db")
+    new_definitions(tmp_path)
 
 
 def test_tags() -> None:

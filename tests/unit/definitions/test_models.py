@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from lasair.definitions.django import connect
 from lasair.definitions.models import Annotator, Area, Content, Event, EventNotice, Tag, Watchlist
 from lasair.definitions.pieces import content_bytes, is_content, put_content
 from lasair.definitions.transactions import local_user
 from lasair.schema.model import TNS_WATCHLIST
+from tests.support.definitions import new_definitions
 
 
 @pytest.fixture(autouse=True)
 def database(tmp_path: Path) -> None:
-    connect(tmp_path / "definitions.db")
+    new_definitions(tmp_path)
 
 
 def test_a_new_database_has_the_tns_and_nothing_else() -> None:

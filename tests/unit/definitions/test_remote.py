@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from lasair.definitions import lists, remote
-from lasair.definitions.django import connect
 from lasair.definitions.remote import CannotFetch, check_url, is_inside, read_url, refresh
 from lasair.errors import BadDefinition
+from tests.support.definitions import new_definitions
 
 GOOD = b"ra,dec,name\n10,20,a\n11,21,b\n"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -62,7 +62,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def database(tmp_path: Path) -> None:
-    connect(tmp_path / "definitions.db")
+    new_definitions(tmp_path)
 
 
 def read(url: str) -> list[str]:

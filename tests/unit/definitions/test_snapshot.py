@@ -10,7 +10,7 @@ import pytest
 
 from lasair.definitions import edit, events, lists, marks, people
 from lasair.definitions.area_file import AreaFile
-from lasair.definitions.django import connect, disconnect
+from lasair.definitions.django import disconnect
 from lasair.definitions.filter_file import FilterFile
 from lasair.definitions.models import Filter, FilterVersion
 from lasair.definitions.snapshot import (
@@ -27,6 +27,7 @@ from lasair.errors import StoreUnavailable
 from lasair.events.model import Event
 from lasair.events.moments import Moment
 from lasair.sky.skymap import Circle
+from tests.support.definitions import new_definitions
 
 ONE = FilterFile(name="Bright", survey="lsst", select="diaObjectId", where="g_psfFlux > 5", byte_quota=7)
 TWO = FilterFile(name="Blue pair", survey="ztf", select="objectId, gmag", order_by="gmag", output="full")
@@ -34,8 +35,7 @@ TWO = FilterFile(name="Blue pair", survey="ztf", select="objectId, gmag", order_
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    connect(tmp_path / "definitions.db")
-    return tmp_path / "definitions.db"
+    return new_definitions(tmp_path)
 
 
 def test_the_snapshot_reads_what_the_models_write() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lasair.matching.links import LINK_ARCSEC, all_links, linked, pairs_of_one, pairs_of_two
 from lasair.schema.model import POSITION, Survey, object_key
+from lasair.sky.cones import EDGE_ARCSEC
 from lasair.sky.separation import separation_arcsec
 from lasair.stores.objects import SqliteObjectStore
 
@@ -137,7 +138,7 @@ class Chunked:
 
 def brute(ra1: Any, decl1: Any, ra2: Any, decl2: Any) -> set[tuple[int, int]]:
     apart = separation_arcsec(np.array(ra1)[:, None], np.array(decl1)[:, None], np.array(ra2), np.array(decl2))
-    return {(int(i), int(j)) for i, j in np.argwhere(apart <= LINK_ARCSEC)}
+    return {(int(i), int(j)) for i, j in np.argwhere(apart <= LINK_ARCSEC + EDGE_ARCSEC)}
 
 
 centres = st.sampled_from(
