@@ -25,7 +25,7 @@ demo: $(STAMP) ## Simulate nights and take them through the whole chain
 test: $(STAMP) ## Run the tests that need no server
 	$(BIN)/python -m pytest -m "not server and not slow"
 
-test-servers: $(STAMP) ## Run the tests against real servers (MariaDB from Debian's mariadb-server)
+test-servers: $(STAMP) ## Run the tests against real servers (MariaDB from Debian's mariadb-server; Kafka by Maven)
 	$(BIN)/python -m pytest -m "server and not slow"
 
 lint: $(STAMP) ## Check style

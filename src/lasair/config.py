@@ -52,7 +52,9 @@ class Settings(BaseSettings):
         default="https://www.wis-tns.org/system/files/tns_public_objects/",
         description="Folder of the lists of the Transient Name Server (URL).",
     )
-    tns_api_key: SecretStr = Field(default=SecretStr(""), description="Key of the bot that asks the Transient Name Server.")
+    tns_api_key: SecretStr = Field(
+        default=SecretStr(""), description="Key of the bot that asks the Transient Name Server."
+    )
     tns_bot_id: int = Field(default=0, ge=0, description="Number of that bot, as the server has registered it.")
     tns_radius_arcsec: float = Field(
         default=3.0, gt=0, le=60, description="An object so near a transient of the TNS has its name [arcsec]."

@@ -54,7 +54,7 @@ def commands(known: dict[str, str], folder: Path) -> dict[str, tuple[str, ...]]:
         f"cutout {known['alert']} science -o {folder / 'c.fits'}": ("cutouts",),
         "query diaObjectId objects": ("objects",),
         "cone 10 10 5": ("objects",),
-        f"object {known['object']}": ("objects", "lightcurves"),
+        f"object {known['object']}": ("objects", "lightcurves", "definitions"),
         "stream list": ("ledger",),
         "stream read lasair_1_All": ("ledger",),
         "ledger": ("ledger",),

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ HIT_TABLES = [
 #: survey -> (tables, select, where) of the filter that asks for everything
 CLAUSES = {
     "lsst": (
-        f"objects, sherlock_classifications, watchlist:2, area:1, mma:{EVENT}, crossmatch_tns, annotator:{TOPIC}, tag:1",
+        f"objects, sherlock_classifications, watchlist:2, area:1, mma:{EVENT}, crossmatch_tns, annotator:{TOPIC}, "
+        "tag:1",
         "objects.diaObjectId, sherlock_classifications.classification, watchlist_hits.name, watchlist_hits.arcsec, "
         "watchlist_hits.triggered, mma.contour, mma.probdens2, mma.probdens3, mma.distance, crossmatch_tns.type, "
         f"objects.tns_name, {TOPIC}.classification AS said, tag.name AS tag",
@@ -81,7 +83,8 @@ def add_filters(state: Path) -> None:
         text = "".join(
             f"{key} = {json.dumps(value)}\n"
             for key, value in (
-                ("name", f"everything {survey}"), ("survey", survey), ("tables", tables), ("select", select), ("where", where),
+                ("name", f"everything {survey}"), ("survey", survey), ("tables", tables), ("select", select),
+                ("where", where),
             )
         )  # fmt: skip
         (folder / f"{survey}.toml").write_text(text)
@@ -116,7 +119,7 @@ def streamed(state: Path, survey: str) -> list[Any]:
 
 def hits(state: Path) -> dict[str, list[Any]]:
     """All rows of the tables of hits, without what users do not see."""
-    with sqlite3.connect(state / "objects.db") as database:
+    with closing(sqlite3.connect(state / "objects.db")) as database:
         found = {}
         for name in HIT_TABLES:
             columns = [row[1] for row in database.execute(f"PRAGMA table_info({name})") if not row[1].startswith("_")]
@@ -175,13 +178,11 @@ def test_an_edit_and_a_removal_take_the_hits_along(after: Path, tmp_path: Path) 
     shutil.copytree(after, state)
     names = [row[-2] for row in hits(state)["lsst_watchlist_hits"] if row[1] == 2]
     watched = state / "some.csv"
-    rows = (
-        sqlite3.connect(state / "objects.db")
-        .execute(
-            "SELECT ra, decl, name FROM lsst_objects JOIN lsst_watchlist_hits USING (diaObjectId) WHERE wl_id = 2 LIMIT 3"
-        )
-        .fetchall()
-    )
+    with closing(sqlite3.connect(state / "objects.db")) as database:
+        rows = database.execute(
+            "SELECT ra, decl, name FROM lsst_objects JOIN lsst_watchlist_hits USING (diaObjectId)"
+            " WHERE wl_id = 2 LIMIT 3"
+        ).fetchall()
     watched.write_text("ra,dec,name\n" + "".join(f"{ra!r},{decl!r},{name}\n" for ra, decl, name in rows))
     lasair(state, "watchlist", "add", "variables", watched, "--radius", "0.001")
     left = [row for row in hits(state)["lsst_watchlist_hits"] if row[1] == 2]

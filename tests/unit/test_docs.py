@@ -35,4 +35,4 @@ def test_filter_files_in_the_documents_are_good(page: str, tmp_path: Path) -> No
     for i, text in enumerate(texts):
         file = tmp_path / f"{i}.toml"
         file.write_text(text)
-        edit.check(read_filter_file(file))
+        edit.check_clauses(read_filter_file(file))

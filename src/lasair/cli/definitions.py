@@ -11,7 +11,7 @@ import click
 from lasair.cli.output import print_json, print_rows, say
 from lasair.cli.parameters import Text
 from lasair.cli.state import State
-from lasair.errors import NotFound, StoreUnavailable
+from lasair.errors import BadQuery, NotFound, StoreUnavailable
 
 if TYPE_CHECKING:
     from lasair.definitions.snapshot import ListKind
@@ -104,7 +104,7 @@ def hits_of(state: State, kind: ListKind, number: int) -> int | None:
                 limit_s = state.settings.query_time_limit_s
                 found = stores.objects.query(sql, {"number": number}, time_limit_s=limit_s, row_limit=1)
                 total += int(found.rows[0][0])
-    except StoreUnavailable as err:
+    except (BadQuery, StoreUnavailable) as err:
         say(f"lasair: {err}")
         return None
     return total

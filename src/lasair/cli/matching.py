@@ -66,7 +66,7 @@ def match_now(state: State, *, background: bool = False) -> Sequence[Matched]:
 def sentence(one: Matched) -> str:
     """What the matching of one list has found, for people."""
     if not one.name:
-        return f"{one.key.kind} {one.key.list_id} is gone: {one.removed:,} hits removed"
+        return f"{one.key.kind} {one.key.list_id} is active no more: {one.removed:,} hits removed"
     removed = f", {one.removed:,} old hits removed" if one.removed else ""
     return f"{one.key.kind} {one.key.list_id} ({one.name}): {one.objects:,} stored objects in it{removed}"
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _CHUNK = 200_000
 #: Lists of one kind whose hits are asked for when none is named.
 _MOST_LISTS = 50
+_TITLE = "Stored objects, and what they lie in"
 
 
 @click.command("sky")
@@ -33,7 +34,7 @@ _MOST_LISTS = 50
 @click.option("--watchlist", "watchlists", multiple=True, type=Text(), metavar="N|NAME", help="A watchlist to show.")
 @click.option("--area", "areas", multiple=True, type=Text(), metavar="N|NAME", help="An area to show.")
 @click.option("--event", "events", multiple=True, type=Text(), metavar="NAME", help="An event to show.")
-@click.option("--title", type=Text(), default="Stored objects, and what they lie in", help="Text above it.")
+@click.option("--title", type=Text(), default=_TITLE, help="Text above it.")
 @state_option
 def sky_command(
     output: Path,
@@ -53,11 +54,25 @@ def sky_command(
     lasair sky sky.png
     lasair sky sky.pdf --survey ztf --watchlist 3 --event S230518h
     """
+    state.must_exist()
+    return draw_sky(state, output, survey=survey, watchlists=watchlists, areas=areas, events=events, title=title)
+
+
+def draw_sky(
+    state: State,
+    output: Path,
+    *,
+    survey: Survey | None = None,
+    watchlists: tuple[str, ...] = (),
+    areas: tuple[str, ...] = (),
+    events: tuple[str, ...] = (),
+    title: str = _TITLE,
+) -> int:
+    """What `lasair sky` does; its exit code. Everything that is active is shown when nothing is named."""
     from lasair.definitions.snapshot import read_snapshot
     from lasair.schema.model import SURVEYS
     from lasair.show.sky import plot_sky
 
-    state.must_exist()
     lists = read_snapshot(state.definitions).lists
     asked: dict[ListKind, tuple[str, ...]] = {"watchlist": watchlists, "area": areas, "event": events}
     some = any(asked.values())

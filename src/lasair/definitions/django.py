@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -58,10 +59,33 @@ def _migrate(connection: Any) -> None:
     from django.core.management import call_command
     from django.db.migrations.executor import MigrationExecutor
 
-    executor = MigrationExecutor(connection)
+    def is_behind() -> bool:
+        executor = MigrationExecutor(connection)
+        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
     # the check costs 20 ms, the command ten times that
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        call_command("migrate", verbosity=0, interactive=False)
+    if not is_behind():
+        return
+    # two daemons that start together would both make the tables
+    with _alone(Path(f"{connection.settings_dict['NAME']}.lock")):
+        if is_behind():
+            call_command("migrate", verbosity=0, interactive=False)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock file that nobody else holds; wait for it."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as err:
+        raise StoreUnavailable(
+            f"cannot write in {path.parent}: {err.strerror}; make it writable for this user"
+        ) from err
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ _MAPS = ("healpix_file",)
 def looks_like_gcn(fields: Fields) -> bool:
     """Whether an object is a notice of GCN's core schema."""
     return "/gcn/" in fields.text("$schema") or any(
-        name in fields for name in ("mission", "instrument", "trigger_time", "alert_datetime")
+        name in fields for name in ("mission", "instrument", "trigger_time")
     )
 
 

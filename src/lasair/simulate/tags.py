@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from lasair.catalogues.healpix import all_centres
 from lasair.catalogues.sky import Sky
+from lasair.schema.model import SURVEYS, Survey
 from lasair.simulate.visits import mjd_of
 from lasair.sky.cosmology import luminosity_distance_mpc
 from lasair.times import mjd_tai_to_unix, plain_utc
@@ -64,11 +65,16 @@ _TNS_TYPES = {"sn_ia": (3, "SN Ia"), "sn_ii": (10, "SN II"), "slsn": (18, "SLSN-
 class Centre(NamedTuple):
     """An object that everything here holds."""
 
-    survey: str
+    survey: Survey
     object_id: str
     ra: float
     decl: float
     redshift: float | None
+
+    @property
+    def key(self) -> int | str:
+        """Its name as queries have it."""
+        return int(self.object_id) if self.survey == "lsst" else self.object_id
 
 
 def write_tags(folder: Path, *, seed: int, first_night: int) -> list[Centre]:
@@ -78,7 +84,7 @@ def write_tags(folder: Path, *, seed: int, first_night: int) -> list[Centre]:
     rng = np.random.default_rng([seed, _SEED])
     target = folder / TAGS_FOLDER
     (target / "tns").mkdir(parents=True, exist_ok=True)
-    centres = [centre for survey in ("lsst", "ztf") if (centre := _centre(truth, survey)) is not None]
+    centres = [centre for survey in SURVEYS if (centre := _centre(truth, survey)) is not None]
     middle = {centre.object_id for centre in centres}
     t0 = mjd_of(first_night) + _EVENT_AFTER
     _write_watchlist(target / "watchlist.csv", truth, middle, rng)
@@ -100,7 +106,7 @@ def write_tags(folder: Path, *, seed: int, first_night: int) -> list[Centre]:
     return centres
 
 
-def _centre(truth: Sequence[Mapping[str, str]], survey: str) -> Centre | None:
+def _centre(truth: Sequence[Mapping[str, str]], survey: Survey) -> Centre | None:
     """The extragalactic object with most alerts, else the object with most."""
     mine = [row for row in truth if row["survey"] == survey]
     if not mine:

@@ -211,3 +211,44 @@ def test_a_full_disk(tmp_path: Path) -> None:
             poster.post_many(one(i)._replace(explanation=long) for i in range(2, 400))
         assert poster.post(one(2)).changed
     store.close()
+
+
+class Counting:
+    """Keeps annotations at once and counts how many came together."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def annotate(self, annotations: Sequence[Annotation], now_s: float) -> list[Kept]:
+        self.sizes.append(len(annotations))
+        return [Kept(1, True)] * len(annotations)
+
+
+def test_clients_that_post_at_the_same_time_share_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lasair.annotations.post._STILL_S", 20.0)
+    monkeypatch.setattr("lasair.annotations.post.GATHER_S", 0.2)  # who ends first is waited for in vain by the others
+    store = Counting()
+    together = threading.Barrier(4)
+
+    def work(_: int) -> None:
+        for i in range(1, 101):
+            if i % 10 == 0:
+                together.wait(20)
+            poster.post(one(i))
+
+    with Poster(store) as poster:
+        joined(threads(work, 4))
+    assert sum(store.sizes) == 400
+    assert max(store.sizes) == 4 and len(store.sizes) < 200
+
+
+def test_a_single_client_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lasair.annotations.post.GATHER_S", 20.0)
+    monkeypatch.setattr("lasair.annotations.post._STILL_S", 20.0)
+    store = Counting()
+    start = time.monotonic()
+    with Poster(store) as poster:
+        for i in range(1, 50):
+            poster.post(one(i))
+    assert time.monotonic() - start < 10
+    assert store.sizes == [1] * 49
