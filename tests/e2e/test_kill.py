@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 
+from lasair.cli.demo_tags import add_tags
 from lasair.cli.filters import add_examples
 from lasair.cli.state import State
 from lasair.ledger.store import Ledger
+from lasair.simulate.profiles import FIRST_NIGHT
+from lasair.simulate.tags import middle_of, write_tags
 from lasair.simulate.write import write
 from tests.support.crash_run import TARGETS
 from tests.support.states import content
@@ -28,12 +31,14 @@ RANDOM_KILLS = 10
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("night")
     write("test", folder, seed=4, n=None)
+    write_tags(folder, seed=4, first_night=FIRST_NIGHT)
     return folder
 
 
-def new_state(folder: Path) -> Path:
+def new_state(folder: Path, night: Path) -> Path:
     state = State(folder / "state")
     state.create()
+    assert add_tags(night, middle_of(night), state) is not None
     add_examples(state)
     return state.path
 
@@ -45,7 +50,7 @@ def run(state: Path, night: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def undisturbed(night: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    state = new_state(tmp_path_factory.mktemp("undisturbed"))
+    state = new_state(tmp_path_factory.mktemp("undisturbed"), night)
     done = run(state, night)
     assert done.returncode == 0, done.stderr
     found = content(state)
@@ -57,7 +62,7 @@ def undisturbed(night: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_killed_at_a_boundary(when: str, target: str, night: Path, undisturbed: dict[str, Any], tmp_path: Path) -> None:
-    state = new_state(tmp_path)
+    state = new_state(tmp_path, night)
     # a run finishes once: a second one would come to its end, and the third would be another reading
     for nth in (1,) if target == "ledger-finish" else (1, 3):
         command = [sys.executable, "-m", "tests.support.crash_run", when, target, str(nth), str(state), str(night)]
@@ -73,7 +78,7 @@ def test_killed_at_a_boundary(when: str, target: str, night: Path, undisturbed: 
 
 
 def test_killed_at_random_moments(night: Path, undisturbed: dict[str, Any], tmp_path: Path) -> None:
-    state = new_state(tmp_path)
+    state = new_state(tmp_path, night)
     chance = random.Random(7)
     command = [sys.executable, "-m", "lasair.cli.main", "run", str(night), "--state", str(state)]
     started, begin_s = time.monotonic(), 0.0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lasair.bench.measure import own_schemas
+from lasair.cli.demo_tags import add_tags
 from lasair.cli.filters import add_examples
 from lasair.cli.state import State
 from lasair.config import Settings
@@ -17,6 +18,8 @@ from lasair.ledger.store import Ledger
 from lasair.packets.batch import Message, Refused
 from lasair.packets.files import read_messages
 from lasair.pipeline import Pipeline
+from lasair.simulate.profiles import FIRST_NIGHT
+from lasair.simulate.tags import middle_of, write_tags
 from lasair.simulate.write import write
 from lasair.stores.open import open_stores
 from lasair.work import batches
@@ -27,13 +30,18 @@ from tests.support.states import content
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("night")
     write("test", folder, seed=9, n=None)
+    write_tags(folder, seed=9, first_night=FIRST_NIGHT)
     return folder
 
 
-def run(folder: Path, records: list[Message | Refused], batch: int, **settings: Any) -> dict[str, Any]:
-    """Take records through a fresh state; what it holds then."""
+def run(
+    folder: Path, records: list[Message | Refused], batch: int, *, tagged: Path | None = None, **settings: Any
+) -> dict[str, Any]:
+    """Take records through a fresh state, with what tags the sky of a night; what it holds then."""
     state = State(folder)
     state.create()
+    if tagged is not None:
+        assert add_tags(tagged, middle_of(tagged), state) is not None
     add_examples(state)
     stores, ledger = open_stores(folder, durable=False), Ledger(folder / "ledger.db", durable=False)
     schemas = own_schemas(folder.parent / "schemas")
@@ -49,11 +57,12 @@ def run(folder: Path, records: list[Message | Refused], batch: int, **settings: 
 
 def test_order_and_repetition_do_not_matter(night: Path, tmp_path: Path) -> None:
     records = list(read_messages(night))
-    once = run(tmp_path / "once", records, batch=10_000)
+    once = run(tmp_path / "once", records, batch=10_000, tagged=night)
+    assert all(once["hits"][f"lsst_{name}"] for name in ("watchlist_hits", "area_hits", "mma_area_hits"))
     shuffled = [*records, *random.Random(1).sample(records, 200)]
     random.Random(2).shuffle(shuffled)
-    again = run(tmp_path / "again", shuffled, batch=37)
-    for what in ("objects", "curves", "letters"):
+    again = run(tmp_path / "again", shuffled, batch=37, tagged=night)
+    for what in ("objects", "hits", "curves", "letters"):
         assert again[what] == once[what], what
     for name in ("set_aside", "stored", "movers", "filtered"):
         assert again["total"][name] == once["total"][name], name

@@ -23,6 +23,7 @@ TARGETS: dict[str, tuple[type, str]] = {
     "cutouts": (FileCutoutStore, "put"),
     "lightcurves": (FileLightcurveStore, "put"),
     "objects": (SqliteObjectStore, "put"),
+    "hits": (SqliteObjectStore, "put_hits"),
     "ledger": (Ledger, "commit"),
     # inside the ledger's transaction
     "ledger-seen": (Ledger, "_note_seen"),

@@ -487,7 +487,9 @@ def expected_alert(survey: str, record: Record) -> dict[str, Any]:
     made["n_reliable"] = 0
     if survey == "lsst":
         made["n_reliable"] = sum(
-            kind == DETECTION and raw.get("reliability") is not None and raw["reliability"] > 0.5 for kind, raw in rows
+            # what is infinite is missing
+            kind == DETECTION and raw.get("reliability") is not None and 0.5 < raw["reliability"] < math.inf
+            for kind, raw in rows
         )
         made["is_mover"] = int(any(record.get(name) is not None for name in ("ssSource", "ssObject")))
         made["has_object"] = int(record.get("diaObject") is not None)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lasair.ledger.store import Ledger
+from lasair.stores.hits import HIT_TABLES
 
 
 def _rows(database: Path, table: str, leave_out: tuple[str, ...]) -> list[tuple[Any, ...]]:
@@ -42,6 +43,11 @@ def content(state: Path) -> dict[str, Any]:
     wrong = ledger.audit()
     ledger.close()
     objects = {table: _rows(state / "objects.db", table, ("timestamp",)) for table in ("lsst_objects", "ztf_objects")}
+    hits = {
+        f"{survey}_{table}": _rows(state / "objects.db", f"{survey}_{table}", ())
+        for survey in ("lsst", "ztf")
+        for table, _ in HIT_TABLES.values()
+    }
     curves = hashlib.sha256()
     for file in sorted((state / "lightcurves").rglob("*.db")):
         with sqlite3.connect(file) as connection:
@@ -56,5 +62,6 @@ def content(state: Path) -> dict[str, Any]:
         "letters": letters,
         "streams": streams,
         "objects": objects,
+        "hits": hits,
         "curves": curves.hexdigest(),
     }

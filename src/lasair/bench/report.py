@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lasair.bench import cones, sherlock, skyindex
+from lasair.bench import annotations, cones, sherlock, skyindex
+from lasair.bench.annotations import AnnotationsResult
 from lasair.bench.cones import ConesResult
 from lasair.bench.measure import Result
 from lasair.bench.sherlock import SherlockResult
@@ -32,6 +33,7 @@ def as_json(
     sky: SherlockResult | None = None,
     one_catalogue: ConesResult | None = None,
     sky_index: list[IndexCost] | None = None,
+    posts: AnnotationsResult | None = None,
 ) -> dict[str, Any]:
     """The whole report as JSON has it."""
     out: dict[str, Any] = {"machine": machine(), "results": [asdict(one) for one in results]}
@@ -41,6 +43,8 @@ def as_json(
         out["cones"] = cones.as_json(one_catalogue)
     if sky_index is not None:
         out["skyindex"] = skyindex.as_json(sky_index)
+    if posts is not None:
+        out["annotations"] = annotations.as_json(posts)
     return out
 
 
@@ -50,6 +54,7 @@ def as_text(
     sky: SherlockResult | None = None,
     one_catalogue: ConesResult | None = None,
     sky_index: list[IndexCost] | None = None,
+    posts: AnnotationsResult | None = None,
 ) -> str:
     """The report to read."""
     about = machine()
@@ -65,6 +70,8 @@ def as_text(
         lines += cones.as_lines(one_catalogue)
     if sky_index is not None:
         lines += skyindex.as_lines(sky_index)
+    if posts is not None:
+        lines += annotations.as_lines(posts)
     return "\n".join(lines)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lasair.bench.measure import Result
 
 CHAINS = ("W-ZTF", "year", "deep", "mix", "R-deep", "R-20", "R-0")
-WORKLOADS = (*CHAINS, "sherlock", "cones", "skyindex")
+WORKLOADS = (*CHAINS, "sherlock", "cones", "skyindex", "annotations")
 
 #: Rows on the synthetic sky, and of the one catalogue, of a run that takes minutes and some GB.
 SKY_ROWS, CATALOGUE_ROWS = 20_000_000, 2_000_000
@@ -83,7 +83,7 @@ def bench_command(
 
     Simulated workloads always run; R-deep, R-20 and R-0 need real packets. sherlock classifies positions over 14
     synthetic catalogues, cones looks up one catalogue beside a KD-tree, DuckDB and SQLite; skyindex finds alerts in a
-    million cones, 200 areas and ten maps of events.
+    million cones, 200 areas and ten maps of events; annotations posts a thousand a second beside the chain.
     """
     import orjson
 
@@ -116,12 +116,14 @@ def bench_command(
 
 def _on_skies(wanted: list[str], rows: int | None, sky: Path | None) -> dict[str, Any]:
     """Results of the workloads on skies, by the name that the report has for them."""
-    from lasair.bench import cones, sherlock, skyindex
+    from lasair.bench import annotations, cones, sherlock, skyindex
 
     found: dict[str, Any] = {}
     if "skyindex" in wanted:
         say("skyindex: cones, areas and maps")
         found["sky_index"] = skyindex.measure_skyindex()
+    if "annotations" in wanted:
+        found["posts"] = annotations.measure_annotations(say=lambda what: say(f"annotations: {what}"))
     with tempfile.TemporaryDirectory(prefix="lasair-bench-") as scratch:
         folder = sky or Path(scratch)
         if "sherlock" in wanted:

@@ -79,12 +79,11 @@ class Centre(NamedTuple):
 
 def write_tags(folder: Path, *, seed: int, first_night: int) -> list[Centre]:
     """Write the files for the simulation in a folder, by its ``truth.csv``; the objects in the middle, LSST's first."""
-    with (folder / "truth.csv").open(encoding="utf-8", newline="") as file:
-        truth = [row for row in csv.DictReader(file) if row["class"] not in _NOT_OBJECTS]
+    truth = _truth(folder)
     rng = np.random.default_rng([seed, _SEED])
     target = folder / TAGS_FOLDER
     (target / "tns").mkdir(parents=True, exist_ok=True)
-    centres = [centre for survey in SURVEYS if (centre := _centre(truth, survey)) is not None]
+    centres = _middle(truth)
     middle = {centre.object_id for centre in centres}
     t0 = mjd_of(first_night) + _EVENT_AFTER
     _write_watchlist(target / "watchlist.csv", truth, middle, rng)
@@ -104,6 +103,20 @@ def write_tags(folder: Path, *, seed: int, first_night: int) -> list[Centre]:
                 file.write(json.dumps(said) + "\n")
     (target / "tagged.txt").write_text("".join(f"{one}\n" for one in sorted(middle)), encoding="utf-8")
     return centres
+
+
+def middle_of(folder: Path) -> list[Centre]:
+    """The objects in the middle of the simulation in a folder, LSST's first."""
+    return _middle(_truth(folder))
+
+
+def _truth(folder: Path) -> list[dict[str, str]]:
+    with (folder / "truth.csv").open(encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file) if row["class"] not in _NOT_OBJECTS]
+
+
+def _middle(truth: Sequence[Mapping[str, str]]) -> list[Centre]:
+    return [centre for survey in SURVEYS if (centre := _centre(truth, survey)) is not None]
 
 
 def _centre(truth: Sequence[Mapping[str, str]], survey: Survey) -> Centre | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lasair.stores.files import connect, database_bytes, guarded
+from lasair.stores.files import connect, database_bytes, guarded, require_sound
 
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS versions (
@@ -145,10 +144,8 @@ class SqliteClassificationStore:
 
     def check(self) -> None:
         """Raises StoreUnavailable when the file is damaged."""
-        with self._lock, guarded(self._path):
-            (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(str(verdict))
+        with self._lock:
+            require_sound(self._db, self._path)
 
     def close(self) -> None:
         """Close the file."""

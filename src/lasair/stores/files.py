@@ -284,6 +284,14 @@ def _bytes(path: Path) -> int:
         return 0
 
 
+def require_sound(connection: sqlite3.Connection, path: Path) -> None:
+    """Look through a whole database; StoreUnavailable when it is damaged."""
+    with guarded(path):
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise StoreUnavailable(f"{path} is damaged ({verdict}): restore it from a copy")
+
+
 def attach_read_only(connection: sqlite3.Connection, path: Path, name: str) -> Callable[[], None] | None:
     """Attach a database that exists to a connection made with ``connect(read_only=True)``, to be read only.
 

@@ -20,13 +20,13 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from lasair.annotations.model import Annotation, classdict_json, survey_of
-from lasair.errors import BadDefinition, StoreUnavailable
+from lasair.errors import BadDefinition
 from lasair.packets.batch import Columns
 from lasair.schema import sql
 from lasair.schema.model import SURVEYS, Survey, Table, object_key
 from lasair.schema.model import table as schema_table
 from lasair.schema.rows import column_of
-from lasair.stores.files import connect, database_bytes, guarded, require_tables
+from lasair.stores.files import connect, database_bytes, guarded, require_sound, require_tables
 from lasair.stores.layout import names_of, quote
 
 MarkTable = Literal["annotations", "tag_hits"]
@@ -401,9 +401,7 @@ class SqliteMarkStore:
     def check(self) -> None:
         """Raises StoreUnavailable when the file is damaged."""
         with self._reading() as db:
-            (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise StoreUnavailable(f"{self._path}: {verdict}; the file is damaged: restore it from a copy")
+            require_sound(db, self._path)
 
     def close(self) -> None:
         """Close the file."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from lasair.errors import NotFound
 from lasair.packets.batch import Columns
-from lasair.stores.files import connect, database_bytes, guarded, require_tables
+from lasair.stores.files import connect, database_bytes, guarded, require_sound, require_tables
 from lasair.tns.crossmatch import SOURCES, crossmatch_columns
 from lasair.tns.rows import FIELDS, TnsRows
 
@@ -376,10 +375,8 @@ class TnsMirror:
 
     def check(self) -> None:
         """Raises StoreUnavailable when the file is damaged."""
-        with self._lock, guarded(self._path):
-            (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(str(verdict))
+        with self._lock:
+            require_sound(self._db, self._path)
 
     def disk_bytes(self) -> int:
         """Bytes on disk."""

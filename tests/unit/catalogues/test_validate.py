@@ -45,9 +45,9 @@ def test_repeated_places_over_blocks_and_at_the_edges_of_cells(tmp_path: Path, m
     ra, decl = random_sky(rng, 500)
     ra, decl = np.concatenate([ra, ra[:40], ra[:3]]), np.concatenate([decl, decl[:40], decl[:3]])
     # the centres of cells have the same packed offsets everywhere, and are different places
-    from lasair.catalogues.describe import _centres
+    from lasair.catalogues.healpix import all_centres
 
-    more_ra, more_decl = _centres(5)
+    more_ra, more_decl = all_centres(5)
     ra, decl = np.concatenate([ra, more_ra]), np.concatenate([decl, more_decl])
     with release(tmp_path / "r", {"ra": ra, "decl": decl, "id": np.arange(len(ra))}) as one:
         found = duplicate_positions(one)

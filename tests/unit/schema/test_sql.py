@@ -138,6 +138,7 @@ def test_mariadb_statement() -> None:
         "  `cone_id` BIGINT NOT NULL,\n"
         "  `arcsec` DOUBLE,\n"
         "  `name` VARCHAR(256),\n"
+        "  `triggered` TINYINT,\n"
         "  `_alert_id` BIGINT NOT NULL,\n"
         "  PRIMARY KEY (`objectId`, `wl_id`, `cone_id`)\n"
         ") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_nopad_ci",

@@ -53,7 +53,7 @@ SHERLOCK = (
 #: Quantities that have no unit.
 DIMENSIONLESS = {"medianR", "latestR", "sgscore1", "z", "photoZ", "photoZErr", "hostz"}
 
-BOTH = ("sherlock_classifications", "annotations", "watchlist_hits", "area_hits", "mma_area_hits")
+BOTH = ("sherlock_classifications", "annotations", "watchlist_hits", "area_hits", "mma_area_hits", "tag_hits")
 ALL = load_tables()
 IDS = [one.physical for one in ALL]
 
