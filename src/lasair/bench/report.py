@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lasair.bench import annotations, cones, sherlock, skyindex
+from lasair.bench import annotations as posting
+from lasair.bench import cones, sherlock, skyindex
 from lasair.bench.annotations import AnnotationsResult
 from lasair.bench.cones import ConesResult
 from lasair.bench.measure import Result
@@ -44,7 +45,7 @@ def as_json(
     if sky_index is not None:
         out["skyindex"] = skyindex.as_json(sky_index)
     if posts is not None:
-        out["annotations"] = annotations.as_json(posts)
+        out["annotations"] = posting.as_json(posts)
     return out
 
 
@@ -71,7 +72,7 @@ def as_text(
     if sky_index is not None:
         lines += skyindex.as_lines(sky_index)
     if posts is not None:
-        lines += annotations.as_lines(posts)
+        lines += posting.as_lines(posts)
     return "\n".join(lines)
 
 

@@ -116,14 +116,15 @@ def bench_command(
 
 def _on_skies(wanted: list[str], rows: int | None, sky: Path | None) -> dict[str, Any]:
     """Results of the workloads on skies, by the name that the report has for them."""
-    from lasair.bench import annotations, cones, sherlock, skyindex
+    from lasair.bench import annotations as posting
+    from lasair.bench import cones, sherlock, skyindex
 
     found: dict[str, Any] = {}
     if "skyindex" in wanted:
         say("skyindex: cones, areas and maps")
         found["sky_index"] = skyindex.measure_skyindex()
     if "annotations" in wanted:
-        found["posts"] = annotations.measure_annotations(say=lambda what: say(f"annotations: {what}"))
+        found["posts"] = posting.measure_annotations(say=lambda what: say(f"annotations: {what}"))
     with tempfile.TemporaryDirectory(prefix="lasair-bench-") as scratch:
         folder = sky or Path(scratch)
         if "sherlock" in wanted:
