@@ -11,6 +11,8 @@ from pathlib import Path
 
 from lasair.cli.demo import add_sky
 from lasair.cli.state import State
+from lasair.simulate.profiles import FIRST_NIGHT
+from lasair.simulate.tags import TAGS_FOLDER, write_tags
 from lasair.simulate.write import SKY_FOLDER, write
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -20,8 +22,14 @@ PROGRAM = ".venv/bin/lasair "
 def test_every_command_works(tmp_path: Path) -> None:
     write("test", tmp_path / "packets", seed=6, n=None)
     add_sky(tmp_path / "packets" / SKY_FOLDER, State(tmp_path / "other"))
-    (file,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
-    (tmp_path / "rising.toml").write_text(file)
+    write_tags(tmp_path / "packets", seed=6, first_night=FIRST_NIGHT)
+    for name, file in (
+        ("watchlist.csv", "quasars.csv"), ("area.reg", "field.reg"),
+        ("event.multiorder.fits", "S250328ae.multiorder.fits"),
+    ):  # fmt: skip
+        (tmp_path / "packets" / TAGS_FOLDER / name).rename(tmp_path / file)
+    (text,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "rising.toml").write_text(text)
     commands = [line.removeprefix(PROGRAM) for line in README.splitlines() if line.startswith(PROGRAM)]
     assert len(commands) >= 5
 
@@ -39,5 +47,5 @@ def test_every_command_works(tmp_path: Path) -> None:
         text = lasair(re.sub(r"\b\d{15,}\b", name, line))
         if line.startswith("run"):
             name = lasair('query diaObjectId objects "nDiaSources > 1" --limit 1 --format csv').split()[1]
-        assert text or "--plot" in line
+        assert text or "--plot" in line or line.startswith("sky")
     assert (tmp_path / "curve.png").is_file()

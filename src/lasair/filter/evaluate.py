@@ -71,12 +71,16 @@ class FilterStage:
         snapshot: Snapshot,
         *,
         now_s: float,
+        among: Sequence[ActiveFilter] = (),
     ) -> list[FilterResult]:
         """Run filters on the alerts at `evaluated`; results count alerts from 0 within these.
 
-        A filter that names what its owner may not use (any more), as `snapshot` says, fails with that reason.
+        A filter that names what its owner may not use (any more), as `snapshot` says, fails with that reason. What is
+        known of filters that are neither given nor `among` those that will be is forgotten: that they are slow, too.
         """
-        prepared = self._preparers[batch.survey].prepare(filters)
+        given = {one.version_id for one in filters}
+        known = self._preparers[batch.survey].prepare([*(one for one in among if one.version_id not in given), *filters])
+        prepared = [one for one in known if one.filter.version_id in given]
         if not prepared or not len(evaluated):
             return []
         refused = [FilterResult(one.filter, error=reason) for one in prepared if (reason := forbidden(one, snapshot))]

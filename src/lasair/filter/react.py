@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,12 +16,15 @@ from lasair.definitions.snapshot import ActiveFilter, Snapshot, read_snapshot
 from lasair.errors import BadQuery
 from lasair.filter.evaluate import FilterStage
 from lasair.filter.stored import filter_stored, stored_batch
-from lasair.ledger.model import Counts
+from lasair.ledger.model import Committed, Counts, Outcome
 from lasair.ledger.store import Ledger
 from lasair.packets.ids import object_id
 from lasair.query.compile import CompiledQuery, compile_query
 from lasair.schema.model import Survey
+from lasair.stores.marks import Due
 from lasair.stores.open import Stores
+
+log = logging.getLogger("lasair.filter")
 
 #: Objects filtered in one step.
 CHUNK = 1000
@@ -44,29 +49,39 @@ class Reactor:
     def __init__(self, settings: Settings, stores: Stores, ledger: Ledger, definitions: Path) -> None:
         self._settings, self._stores, self._ledger, self._definitions = settings, stores, ledger, definitions
         self._stage = FilterStage(settings)
+        #: by version, which never changes
+        self._compiled: dict[int, CompiledQuery | BadQuery] = {}
 
     def annotations(self) -> Counts:
         """Run filters that wait for annotations on the objects that got some; what they matched and delivered.
 
-        Such a filter runs on objects with a new annotation of a topic that it names.
+        Such a filter runs on objects with a new annotation of a topic that it names. Objects that are not stored wait
+        until they are (`SqliteMarkStore.arrived`). What is annotated meanwhile is left for the next time, so that
+        somebody who annotates all the time does not keep alerts waiting.
         """
         counts = Counts()
-        while due := self._stores.marks.due(CHUNK):
-            snapshot = read_snapshot(self._definitions)
-            # filters that name the same topics run on the same objects together
-            groups: dict[tuple[Survey, frozenset[str]], list[ActiveFilter]] = {}
-            for one, query in _compiled(snapshot, ("annotation", "both")):
-                topics = frozenset(topic.lower() for topic in query.annotators)
-                groups.setdefault((one.survey, topics), []).append(one)
+        marks = self._stores.marks
+        if not (last := marks.last_due()):
+            return counts
+        snapshot = read_snapshot(self._definitions)
+        groups = self._waiting_filters(snapshot)
+        among = [one for filters in groups.values() for one in filters]
+        after = 0
+        while due := marks.due(CHUNK, after=after, upto=last):
+            after = max(one.place for one in due)
+            unknown: set[Due] = set()
             for (survey, topics), filters in groups.items():
-                keys = {
-                    str(one.object_id)
+                asked = {
+                    object_id(survey, str(one.object_id)): one
                     for one in due
                     if one.survey == survey and topics & {topic.lower() for topic in one.topics}
                 }
-                ids = [object_id(survey, key) for key in sorted(keys)]
-                counts.add(self._run(filters, snapshot, survey, ids, partition="annotations"))
-            self._stores.marks.done(due)
+                batch, done = self._run(filters, among, snapshot, survey, sorted(asked), partition="annotations")
+                counts.add(done)
+                unknown |= {asked[one] for one in asked.keys() - set(batch)}
+            if unknown:
+                marks.wait(unknown)
+            marks.done(due)
         return counts
 
     def events(self, tagged: Iterable[Tagged]) -> Counts:
@@ -75,45 +90,72 @@ class Reactor:
         snapshot = read_snapshot(self._definitions)
         asking = [
             one
-            for one, query in _compiled(snapshot, ("alert", "both"))
-            if any(table.endswith(_EVENTS) for table in query.physical)
+            for one in snapshot.filters
+            if one.trigger in ("alert", "both")
+            and isinstance(query := self._query(one), CompiledQuery)
+            and any(table.endswith(_EVENTS) for table in query.physical)
         ]
         for some in tagged:
             filters = [one for one in asking if one.survey == some.survey]
             ids = some.object_ids.tolist() if filters else []
             for start in range(0, len(ids), CHUNK):
                 chunk = ids[start : start + CHUNK]
-                counts.add(self._run(filters, snapshot, some.survey, chunk, partition="events"))
+                counts.add(self._run(filters, asking, snapshot, some.survey, chunk, partition="events")[1])
         return counts
+
+    def _waiting_filters(self, snapshot: Snapshot) -> dict[tuple[Survey, frozenset[str]], list[ActiveFilter]]:
+        """Filters that wait for annotations, those of one survey together that name the same topics."""
+        groups: dict[tuple[Survey, frozenset[str]], list[ActiveFilter]] = {}
+        outcome = Outcome(now=time.time())
+        for one in snapshot.filters:
+            if one.trigger == "alert":
+                continue
+            query = self._query(one)
+            if isinstance(query, CompiledQuery):
+                topics = frozenset(topic.lower() for topic in query.annotators)
+                groups.setdefault((one.survey, topics), []).append(one)
+            elif one.trigger == "annotation":
+                # no alert makes it run, so nobody else would tell its owner
+                outcome.filter_errors[one.version_id] = (one.filter_id, f"{query.part}: {query}")
+        if outcome.filter_errors:
+            _tell(self._ledger.commit(outcome))
+        return groups
+
+    def _query(self, one: ActiveFilter) -> CompiledQuery | BadQuery:
+        found = self._compiled.get(one.version_id)
+        if found is None:
+            try:
+                found = compile_query(
+                    one.select, one.tables, one.where, survey=one.survey, mode="filter", order_by=one.order_by
+                )
+            except BadQuery as err:
+                found = err
+            self._compiled[one.version_id] = found
+        return found
 
     def _run(
         self,
         filters: Sequence[ActiveFilter],
+        among: Sequence[ActiveFilter],
         snapshot: Snapshot,
         survey: Survey,
         object_ids: Sequence[int],
         *,
         partition: str,
-    ) -> Counts:
+    ) -> tuple[Sequence[int], Counts]:
+        """The objects that are stored, and what filters matched among them."""
         if not object_ids:
-            return Counts()
+            return (), Counts()
         batch = stored_batch(self._stores, survey, object_ids)
         if not len(batch):
-            return Counts()
-        done = filter_stored(self._stage, self._ledger, self._settings, filters, batch, snapshot, partition=partition)
-        return done.counts
+            return (), Counts()
+        done = filter_stored(
+            self._stage, self._ledger, self._settings, filters, batch, snapshot, partition=partition, among=among
+        )
+        _tell(done)
+        return batch.alerts["object_id"].tolist(), done.counts
 
 
-def _compiled(snapshot: Snapshot, triggers: Sequence[str]) -> list[tuple[ActiveFilter, CompiledQuery]]:
-    """Active filters with one of some triggers; what does not compile is told of when alerts come."""
-    found = []
-    for one in snapshot.filters:
-        if one.trigger in triggers:
-            try:
-                query = compile_query(
-                    one.select, one.tables, one.where, survey=one.survey, mode="filter", order_by=one.order_by
-                )
-            except BadQuery:
-                continue
-            found.append((one, query))
-    return found
+def _tell(done: Committed) -> None:
+    for filter_id, reason in done.to_tell:
+        log.warning("filter %d fails: %s (told once; 'lasair filter show' keeps it)", filter_id, reason)

@@ -87,6 +87,7 @@ def filter_stored(
     snapshot: Snapshot,
     *,
     partition: str,
+    among: Sequence[ActiveFilter] = (),
 ) -> Committed:
     """Run filters on stored objects and deliver what matches, once for each (filter version, alert) as ever.
 
@@ -98,6 +99,7 @@ def filter_stored(
     filters : those to run; of other surveys than the batch's they are left out
     snapshot : says what their owners may use
     partition : what the ledger says these matches come from
+    among : all filters that the stage is given in turn
     """
     now = time.time()
     chosen = [
@@ -108,7 +110,7 @@ def filter_stored(
         one.filter_id: settings.filter_byte_quota if one.byte_quota is None else one.byte_quota for one in chosen
     }
     evaluated = np.arange(len(batch))
-    results = stage.run(batch, evaluated, chosen, snapshot, now_s=now)
+    results = stage.run(batch, evaluated, chosen, snapshot, now_s=now, among=among)
     place = Place(partition, utc_night(now))
     enter_matches(batch, evaluated, results, [place] * len(batch), BatchTimes(now, now, now), outcome)
     return ledger.commit(outcome)

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lasair.catalogues.healpix import MAX_ORDER
+from lasair.catalogues.sky import Sky
 from lasair.filter.database import ALERT
 from lasair.matching.live import Limits, LiveEvent, SkyIndex
 from lasair.packets.batch import Columns
 from lasair.schema.model import Survey, object_key
+from lasair.sky.skymap import SkyMap
 
 #: (k,) indices -> (k,) magnitudes now, and (k,) changes since the detection before.
 Brightness = Callable[[NDArray[np.int64]], tuple[NDArray[np.float64], NDArray[np.float64]]]
@@ -70,10 +73,19 @@ def event_hits(
     most_percent : the contour
     """
     held: list[Columns] = []
+    good = np.isfinite(at.ra + at.decl)
+    cells = np.zeros(len(at), np.int64)
+    if events:
+        # once for all maps
+        cells[good] = Sky(at.ra[good], at.decl[good]).cells(MAX_ORDER)
     for event in events:
         happened = event.happened
-        inside = np.flatnonzero((at.seen >= happened.t0) & (at.seen <= happened.end) & np.isfinite(at.ra + at.decl))
-        said = happened.localisation.at(at.ra[inside], at.decl[inside], host_mpc[inside])
+        inside = np.flatnonzero((at.seen >= happened.t0) & (at.seen <= happened.end) & good)
+        where = happened.localisation
+        if isinstance(where, SkyMap):
+            said = where.at_cells(cells[inside], host_mpc[inside])
+        else:
+            said = where.at(at.ra[inside], at.decl[inside], host_mpc[inside])
         near = said.contour <= most_percent
         rows = inside[near]
         held.append(

@@ -148,7 +148,10 @@ class SkyMap:
 
     def at(self, ra: ArrayLike, decl: ArrayLike, distance_mpc: ArrayLike | None = None) -> Localised:
         """See `Localisation.at`. A position has the values of the cell it lies in; 0 and 100 % where there is none."""
-        place = Sky(ra, decl).cells(MAX_ORDER)
+        return self.at_cells(Sky(ra, decl).cells(MAX_ORDER), distance_mpc)
+
+    def at_cells(self, place: NDArray[np.int64], distance_mpc: ArrayLike | None = None) -> Localised:
+        """As `at`, of positions by their cells of order 29, (n,): what many maps ask of the same positions."""
         n = len(place)
         at = np.searchsorted(self._start, place, side="right") - 1
         inside = (at >= 0) & (place < self._end[np.maximum(at, 0)])

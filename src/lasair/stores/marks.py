@@ -43,6 +43,8 @@ _REPLAYED: Final = 100
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 _SAID = "annotation_id, survey, object_id, topic, version, timestamp, classification, explanation, classdict, url"
+_DUE: Final = "survey, object_id, topic, annotation_id"
+_THAT_DUE: Final = "survey = ? AND object_id = ? AND topic = ? AND annotation_id <= ?"
 _OWN_TABLES = {
     # keys of LSST are integers, those of ZTF are texts: no type, so that both stay what they are
     "annotation_history": """CREATE TABLE IF NOT EXISTS annotation_history (
@@ -53,6 +55,10 @@ _OWN_TABLES = {
     "annotation_due": """CREATE TABLE IF NOT EXISTS annotation_due (
         place INTEGER PRIMARY KEY, survey TEXT NOT NULL, object_id NOT NULL,
         topic TEXT COLLATE NOCASE NOT NULL, annotation_id INTEGER NOT NULL, UNIQUE (survey, object_id, topic))""",
+    # objects of which filters would have heard, had they been stored
+    "annotation_waiting": """CREATE TABLE IF NOT EXISTS annotation_waiting (
+        survey TEXT NOT NULL, object_id NOT NULL, topic TEXT COLLATE NOCASE NOT NULL, annotation_id INTEGER NOT NULL,
+        PRIMARY KEY (survey, object_id, topic)) WITHOUT ROWID""",
     "annotation_sequence": """CREATE TABLE IF NOT EXISTS annotation_sequence (
         only INTEGER PRIMARY KEY CHECK (only = 0), last INTEGER NOT NULL)""",
 }
@@ -96,6 +102,8 @@ class Due(NamedTuple):
     topics: tuple[str, ...]
     #: greatest annotation id among these topics
     upto: int
+    #: greatest place in the queue among these topics
+    place: int
 
 
 class TaggedObject(NamedTuple):
@@ -287,33 +295,81 @@ class SqliteMarkStore:
         columns = {one.name: column_of(one, held) for one, held in zip(where.columns, values, strict=True)}
         return {**columns, "_alert": np.array([i for i, _ in hits], np.int64)}
 
-    def due(self, limit: int) -> list[Due]:
+    def due(self, limit: int, *, after: int = 0, upto: int | None = None) -> list[Due]:
         """Objects with new annotations that filters have not heard of, those that wait longest first.
 
         Parameters
         ----------
         limit : most objects
+        after, upto : places in the queue; an object that is annotated again keeps its own
         """
         with self._reading() as db:
             rows = db.execute(
-                "SELECT survey, object_id, topic, annotation_id FROM annotation_due ORDER BY place LIMIT ?", (limit,)
+                "SELECT survey, object_id, topic, annotation_id, place FROM annotation_due"
+                " WHERE place > ? AND (?2 IS NULL OR place <= ?2) ORDER BY place LIMIT ?",
+                (after, upto, limit),
             ).fetchall()
-        objects: dict[tuple[Survey, Key], list[tuple[str, int]]] = {}
-        for survey, key, topic, number in rows:
-            objects.setdefault((survey, key), []).append((topic, number))
+        objects: dict[tuple[Survey, Key], list[tuple[str, int, int]]] = {}
+        for survey, key, topic, number, place in rows:
+            objects.setdefault((survey, key), []).append((topic, number, place))
         return [
-            Due(survey, key, tuple(topic for topic, _ in said), max(number for _, number in said))
+            Due(
+                survey,
+                key,
+                tuple(topic for topic, _, _ in said),
+                max(number for _, number, _ in said),
+                max(place for _, _, place in said),
+            )
             for (survey, key), said in objects.items()
         ]
 
+    def last_due(self) -> int:
+        """The last place in the queue of `due`, 0 when nothing is due."""
+        with self._reading() as db:
+            return int(db.execute("SELECT coalesce(max(place), 0) FROM annotation_due").fetchone()[0])
+
     def done(self, dues: Iterable[Due]) -> None:
         """Filters have heard of these; what was said of them since stays due."""
-        values = [(one.survey, one.object_id, topic, one.upto) for one in dues for topic in one.topics]
+        with self._writing() as db:
+            db.executemany(f"DELETE FROM annotation_due WHERE {_THAT_DUE}", _those_due(dues))
+
+    def wait(self, dues: Iterable[Due]) -> None:
+        """These objects are not stored: they are due again once `arrived` names them."""
+        values = _those_due(dues)
         with self._writing() as db:
             db.executemany(
-                "DELETE FROM annotation_due WHERE survey = ? AND object_id = ? AND topic = ? AND annotation_id <= ?",
-                values,
+                f"REPLACE INTO annotation_waiting SELECT {_DUE} FROM annotation_due WHERE {_THAT_DUE}", values
             )
+            db.executemany(f"DELETE FROM annotation_due WHERE {_THAT_DUE}", values)
+
+    def arrived(self, survey: Survey, keys: Sequence[Key]) -> int:
+        """These objects are stored now: what waited for them is due; how many annotations.
+
+        Parameters
+        ----------
+        survey : str
+        keys : as queries name objects
+        """
+        with self._reading() as db:
+            # most batches have nothing to do here, and must not wait for who annotates
+            if db.execute("SELECT 1 FROM annotation_waiting LIMIT 1").fetchone() is None:
+                return 0
+            some = [
+                (survey, key)
+                for key in dict.fromkeys(keys)
+                if db.execute("SELECT 1 FROM annotation_waiting WHERE survey = ? AND object_id = ?", (survey, key))
+                .fetchone()
+            ]  # fmt: skip
+        if not some:
+            return 0
+        with self._writing() as db:
+            # what was said meanwhile is due already
+            db.executemany(
+                f"INSERT INTO annotation_due ({_DUE}) SELECT {_DUE} FROM annotation_waiting"
+                " WHERE survey = ? AND object_id = ? ON CONFLICT DO NOTHING",
+                some,
+            )
+            return db.executemany("DELETE FROM annotation_waiting WHERE survey = ? AND object_id = ?", some).rowcount
 
     def topics(self) -> list[TopicCount]:
         """Topics with their number of annotated objects, by survey and topic."""
@@ -412,6 +468,10 @@ class SqliteMarkStore:
 _Content = tuple[str | None, str, str | None, str | None, str | None]
 #: (survey, object, topic in small letters)
 _Thread = tuple[Survey, Key, str]
+
+
+def _those_due(dues: Iterable[Due]) -> list[tuple[Survey, Key, str, int]]:
+    return [(one.survey, one.object_id, topic, one.upto) for one in dues for topic in one.topics]
 
 
 def _write(db: sqlite3.Connection, past: list[Annotated], new: dict[_Thread, Annotated], last: int) -> None:

@@ -59,14 +59,16 @@ def in_frame(ra: np.ndarray, decl: np.ndarray, centre: SkyCoord, angle: float) -
 MOCS = sorted((DATA / "multimessenger" / "moc").glob("*.fits")) if DATA else []
 
 
-@pytest.mark.parametrize("path", MOCS, ids=lambda path: path.name)
-def test_real_maps_hold_what_mocpy_says(path: Path, tmp_path: Path) -> None:
-    moc = MOC.from_fits(path)
-    ours = read_area(path)
-    assert ours.exact and ours.order <= 29
-    assert np.array_equal(ours.ranges, moc.to_depth29_ranges)
-    for text in (moc.to_string("ascii"), moc.to_string("json")):
-        assert np.array_equal(read(tmp_path, text).ranges, moc.to_depth29_ranges)
+if MOCS:
+
+    @pytest.mark.parametrize("path", MOCS, ids=lambda path: path.name)
+    def test_real_maps_hold_what_mocpy_says(path: Path, tmp_path: Path) -> None:
+        moc = MOC.from_fits(path)
+        ours = read_area(path)
+        assert ours.exact and ours.order <= 29
+        assert np.array_equal(ours.ranges, moc.to_depth29_ranges)
+        for text in (moc.to_string("ascii"), moc.to_string("json")):
+            assert np.array_equal(read(tmp_path, text).ranges, moc.to_depth29_ranges)
 
 
 def some_moc(order: int, seed: int) -> MOC:

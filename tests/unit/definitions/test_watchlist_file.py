@@ -280,14 +280,16 @@ def test_points_keep_their_numbers(tmp_path: Path) -> None:
 SAMPLE = [DATA / "oracles" / "watchlist" / "watchlist_sample.csv"] if DATA else []
 
 
-@pytest.mark.parametrize("path", SAMPLE, ids=lambda path: path.name)
-def test_the_sample_that_mixes_layouts(path: Path) -> None:
-    found = read_watchlist(path, radius_arcsec=10.0)
-    rows = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
-    good = [i for i, line in enumerate(rows) if line.count(",") == 2]
-    assert found.rows.tolist() == good
-    assert [one.row for one in found.bad] == [i for i in range(len(rows)) if i not in good]
-    assert all("5 fields" in one.reason for one in found.bad)
+if SAMPLE:
+
+    @pytest.mark.parametrize("path", SAMPLE, ids=lambda path: path.name)
+    def test_the_sample_that_mixes_layouts(path: Path) -> None:
+        found = read_watchlist(path, radius_arcsec=10.0)
+        rows = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+        good = [i for i, line in enumerate(rows) if line.count(",") == 2]
+        assert found.rows.tolist() == good
+        assert [one.row for one in found.bad] == [i for i in range(len(rows)) if i not in good]
+        assert all("5 fields" in one.reason for one in found.bad)
 
 
 CATALOGUES = {
