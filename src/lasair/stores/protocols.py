@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from lasair.packets.batch import Columns, CutoutKind
 
 if TYPE_CHECKING:
+    from lasair.annotations.model import Annotation
+    from lasair.schema.model import Survey
     from lasair.stores.classifications import Classified, Said
+    from lasair.stores.hits import ListKey, ListState
+    from lasair.stores.marks import Annotated, Due, Kept, MarkTable
+    from lasair.stores.positions import Positions
 
 #: Light curves live in name spaces: 'lsst', 'ztf', and 'lsst_ss' for LSST's movers (keyed by ssObjectId).
 Namespace = str
@@ -105,6 +110,52 @@ class ObjectStore(Protocol):
     ) -> dict[Any, tuple[Any, ...]]:
         """Some columns of many objects: key -> values, in the order of `names`; unknown keys are left out."""
 
+    def rows(self, survey: str, table: str, keys: NDArray[Any]) -> Columns:
+        """All rows of objects (of `crossmatch_tns`: of names) as columns, with ``_alert``, the index into `keys`."""
+
+    def keep_only(self, survey: str, table: str, keys: Sequence[int | str]) -> int:
+        """Remove the rows of a table with any other key; how many."""
+
+    def put_hits(
+        self,
+        survey: str,
+        keys: NDArray[Any],
+        versions: Versions,
+        hits: Mapping[str, Columns],
+        lists: Mapping[ListKey, int],
+    ) -> frozenset[ListKey]:
+        """Replace the hits of a batch's objects by those of their newest alert, or write nothing and return the lists
+        of which newer versions are known."""
+
+    def begin_list(self, key: ListKey, version: int) -> None:
+        """Learn a version of a list: from then on hits computed with an older one are refused."""
+
+    def put_list_hits(
+        self,
+        survey: str,
+        key: ListKey,
+        version: int,
+        keys: NDArray[Any],
+        versions: Versions,
+        columns: Columns,
+        place: bytes | None,
+    ) -> NDArray[np.bool_] | None:
+        """Write the hits of one list on a chunk of stored objects, and how far this has come; None: it was edited."""
+
+    def finish_list(self, key: ListKey, version: int) -> int:
+        """Remove hits of older versions of a list and mark stored objects as matched; how many were removed."""
+
+    def remove_list(self, key: ListKey) -> int:
+        """Remove a list and its hits; how many."""
+
+    def lists(self) -> dict[ListKey, ListState]:
+        """What is known of each list, removed ones too."""
+
+    def positions(
+        self, survey: str, after: bytes | None, limit: int, decl_min: float = -90.0, decl_max: float = 90.0
+    ) -> Positions | None:
+        """The next stored objects after a place, None when there are no more."""
+
     def query(self, sql: str, parameters: Mapping[str, Any], *, time_limit_s: float, row_limit: int) -> QueryResult:
         """Run a compiled query, read-only. Raises BadQuery when it takes too long."""
 
@@ -123,6 +174,36 @@ class QueryResult(NamedTuple):
     rows: list[tuple[Any, ...]]
     #: True when `row_limit` cut the answer
     truncated: bool
+
+
+class MarkStore(Protocol):
+    """What programs and people say of objects: annotations with their history, tags."""
+
+    def annotate(self, annotations: Sequence[Annotation], now_s: float) -> list[Kept]:
+        """Keep annotations; the latest of an object and topic stands, and one that says the same is no change."""
+
+    def get(self, survey: Survey, object_id: int | str) -> list[Annotated]:
+        """The annotations that stand for an object."""
+
+    def history(self, survey: Survey, object_id: int | str, topic: str | None = None) -> list[Annotated]:
+        """All that was ever said of it, newest first."""
+
+    def rows(self, survey: Survey, table: MarkTable, keys: Sequence[int | str]) -> Columns:
+        """Rows of `annotations` or `tag_hits` as columns, with ``_alert``, the index into `keys`."""
+
+    def due(self, limit: int) -> list[Due]:
+        """Objects with annotations that filters have not heard of, oldest first."""
+
+    def done(self, dues: Iterable[Due]) -> None:
+        """Filters have heard of these; what came since stays due."""
+
+    def tag(self, survey: Survey, tag_id: int, name: str, objects: Sequence[int | str], now_s: float) -> int:
+        """Put a tag on objects; on how many it is new."""
+
+    def untag(self, survey: Survey, tag_id: int, objects: Sequence[int | str]) -> int:
+        """Take a tag off objects; how many had it."""
+
+    def close(self) -> None: ...
 
 
 class ClassificationStore(Protocol):
