@@ -220,3 +220,24 @@ def all_centres(order: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         decl[cell] = math.degrees(math.atan2(z, radius))
         ra[cell] = math.degrees(math.atan2(y, x)) % 360.0
     return ra, decl
+
+
+#: Cells of this order (0.9 degrees), no point of which is farther than this from their centres [deg].
+_WIDE_ORDER, _WIDE_REACH = 6, 1.5
+
+
+def declinations(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[float, float]:
+    """Declinations [deg] between which ranges of cells lie, to a degree or two; (90, -90) when there are none.
+
+    Parameters
+    ----------
+    start, end : (k,) cells of order MAX_ORDER, nested, half-open
+    """
+    if not len(start):
+        return 90.0, -90.0
+    shift = 2 * (MAX_ORDER - _WIDE_ORDER)
+    steps = np.zeros((12 << (2 * _WIDE_ORDER)) + 1, np.int64)
+    np.add.at(steps, start >> shift, 1)
+    np.add.at(steps, ((end - 1) >> shift) + 1, -1)
+    decl = all_centres(_WIDE_ORDER)[1][np.cumsum(steps)[:-1] > 0]
+    return float(decl.min()) - _WIDE_REACH, float(decl.max()) + _WIDE_REACH

@@ -79,7 +79,9 @@ class FilterStage:
         known of filters that are neither given nor `among` those that will be is forgotten: that they are slow, too.
         """
         given = {one.version_id for one in filters}
-        known = self._preparers[batch.survey].prepare([*(one for one in among if one.version_id not in given), *filters])
+        known = self._preparers[batch.survey].prepare(
+            [*(one for one in among if one.version_id not in given), *filters]
+        )
         prepared = [one for one in known if one.filter.version_id in given]
         if not prepared or not len(evaluated):
             return []

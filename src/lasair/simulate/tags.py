@@ -224,13 +224,18 @@ def _write_tns(
         mag = f"{float(row['mag']):.2f}" if row["mag"] else ""
         writer.writerow(
             (
-                200_000 + number, "SN" if kind.startswith("SN") else "AT", name, row["ra"], row["decl"], redshift,
+                200_000 + number, _prefix(kind), name, row["ra"], row["decl"], redshift,
                 typeid, kind, 48, "Demo", 48, "Demo", f"{day} 06:00:00", mag, 22, "r", "A. Simulator, B. O'Broker",
                 f"{day} 07:00:00", f"DEMO{number}", "", "", f"{day} 07:00:00", f"{day} 07:00:00",
             )
         )  # fmt: skip
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo("tns_public_objects.csv"), text.getvalue())
+
+
+def _prefix(kind: str) -> str:
+    """What TNS writes before the name of a transient of a type."""
+    return "SN" if kind.startswith(("SN", "SLSN")) else kind or "AT"
 
 
 def _utc(mjd_tai: float) -> str:

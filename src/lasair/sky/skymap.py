@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lasair.catalogues.healpix import MAX_ORDER
+from lasair.catalogues.healpix import MAX_ORDER, declinations
 from lasair.catalogues.sky import Sky
 from lasair.errors import BadDefinition
 
@@ -43,6 +43,9 @@ class Localisation(Protocol):
 
     def area(self, percent: float) -> float:
         """Square degrees within a contour."""
+
+    def declinations(self, percent: float) -> tuple[float, float]:
+        """Declinations [deg] between which a contour lies; no narrower than it is."""
 
 
 class SkyMap:
@@ -175,6 +178,13 @@ class SkyMap:
         """Square degrees of the cells within a contour, the one that crosses it left out."""
         return float(self._area[self._contour <= percent].sum() * SQUARE_DEGREES)
 
+    def declinations(self, percent: float) -> tuple[float, float]:
+        """See `Localisation.declinations`; all of them where places without a cell count too."""
+        if percent >= 100.0:
+            return -90.0, 90.0
+        inside = self._contour <= percent
+        return declinations(self._start[inside], self._end[inside])
+
 
 class Circle:
     """A position with an error: a Fisher distribution, the sphere's normal one (Fisher 1953, Proc. R. Soc. A 217, 295).
@@ -211,9 +221,18 @@ class Circle:
 
     def area(self, percent: float) -> float:
         """Square degrees of the cap that holds so much."""
+        return 2.0 * math.pi * self._less(percent) * SQUARE_DEGREES
+
+    def declinations(self, percent: float) -> tuple[float, float]:
+        """See `Localisation.declinations`."""
+        # 1 - cos r = less, with a little room for rounding
+        radius = math.degrees(2.0 * math.asin(math.sqrt(min(self._less(percent) / 2.0, 1.0)))) * (1 + 1e-9) + 1e-9
+        return self.decl - radius, self.decl + radius
+
+    def _less(self, percent: float) -> float:
+        """1 minus the cosine of the radius of the cap that holds so much."""
         whole = -math.expm1(-2.0 * self._kappa)
-        less = min(2.0, -math.log1p(-percent / 100.0 * whole) / self._kappa) if percent < 100.0 else 2.0
-        return 2.0 * math.pi * less * SQUARE_DEGREES
+        return min(2.0, -math.log1p(-percent / 100.0 * whole) / self._kappa) if percent < 100.0 else 2.0
 
 
 def _concentration(radius: float, containment: float) -> float:

@@ -17,6 +17,7 @@ from lasair.annotations.model import Annotation, check
 from lasair.config import Settings
 from lasair.definitions import edit, people
 from lasair.definitions.filter_file import FilterFile
+from lasair.definitions.transactions import user_named
 from lasair.filter.evaluate import feature_stage
 from lasair.filter.react import CHUNK, Reactor, Tagged
 from lasair.ingest import keep_lightcurves
@@ -190,19 +191,16 @@ def test_annotations_of_objects_that_are_not_stored_wait_for_them(world: World, 
     assert world.stores.marks.arrived("lsst", [2, 3]) == 0 and world.react() == Counts()
 
 
-def test_a_private_annotator_is_not_heard_by_others(world: World, tmp_path: Path) -> None:
-    activate(SAID)
+def test_a_private_annotator_is_not_heard_by_others(world: World) -> None:
+    bob = user_named("bob")
+    people.add_annotator("theirs", public=True, owner=bob)
+    activate(replace(SAID, tables="objects, annotator:theirs", where="", select="objects.diaObjectId"))
+    people.add_annotator("theirs", public=False, owner=bob)
     world.store(1)
-    with sqlite3.connect(tmp_path / "definitions.db") as db:
-        db.execute(
-            "INSERT INTO auth_user (id, username, password, is_superuser, is_staff, is_active, first_name, last_name,"
-            " email, date_joined) VALUES (99, 'bob', '', 0, 0, 1, '', '', '', '2026-01-01')"
-        )
-        db.execute("UPDATE definitions_annotator SET public = 0, owner_id = 99 WHERE topic = 'fink'")
-    world.say(1)
+    world.say(1, topic="theirs")
     assert world.react() == Counts()
     (trouble,) = world.ledger.filter_troubles()
-    assert "annotator fink is private" in trouble.message
+    assert "annotator theirs is private" in trouble.message
 
 
 def test_a_filter_that_fails_costs_itself_and_its_owner_is_told_once(
