@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from lasair.cli.main import main
+from lasair.simulate.profiles import FIRST_NIGHT
+from lasair.simulate.tags import write_tags
 from lasair.simulate.write import write
 from tests.e2e.test_kill import ENVIRONMENT, new_state, run
 from tests.support.faults import read_only
@@ -22,19 +24,20 @@ from tests.support.states import content
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("night")
     write("test", folder, seed=5, n=None)
+    write_tags(folder, seed=5, first_night=FIRST_NIGHT)
     return folder
 
 
 @pytest.fixture(scope="module")
 def undisturbed(night: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    state = new_state(tmp_path_factory.mktemp("undisturbed"))
+    state = new_state(tmp_path_factory.mktemp("undisturbed"), night)
     assert run(state, night).returncode == 0
     return content(state)
 
 
 @pytest.mark.parametrize("limit", [300_000, 1_000_000])
 def test_a_full_disk(limit: int, night: Path, undisturbed: dict[str, Any], tmp_path: Path) -> None:
-    state = new_state(tmp_path)
+    state = new_state(tmp_path, night)
     command = [sys.executable, "-m", "lasair.cli.main", "run", str(night), "--state", str(state)]
     done = subprocess.run(
         command,
@@ -58,7 +61,7 @@ def test_a_folder_that_cannot_be_written(night: Path, tmp_path: Path, capsys: py
         main(["run", str(night), "--state", str(tmp_path / "state")])
     assert stopped.value.code == 1
     assert "cannot make the state folder" in capsys.readouterr().err
-    state = new_state(tmp_path)
+    state = new_state(tmp_path, night)
     with read_only(state), pytest.raises(SystemExit) as stopped:
         main(["run", str(night), "--state", str(state)])
     assert stopped.value.code == 1
@@ -66,7 +69,7 @@ def test_a_folder_that_cannot_be_written(night: Path, tmp_path: Path, capsys: py
 
 
 def test_a_database_that_is_held(night: Path, undisturbed: dict[str, Any], tmp_path: Path) -> None:
-    state = new_state(tmp_path)
+    state = new_state(tmp_path, night)
     holder = sqlite3.connect(state / "objects.db", isolation_level=None)
     holder.execute("PRAGMA journal_mode = WAL")
     holder.execute("BEGIN IMMEDIATE")

@@ -47,8 +47,18 @@ class _Waiting:
         self.annotations = annotations
         self.kept: list[Kept] = []
         self.error: Exception | None = None
-        self.done = threading.Event()
         self.client = threading.get_ident()
+        #: held until it is known what became of them; an Event costs several times as much
+        self._answer = threading.Lock()
+        self._answer.acquire()
+
+    def answered(self) -> None:
+        """Let the client go on; called once."""
+        self._answer.release()
+
+    def wait(self) -> None:
+        """Wait for the answer; called once."""
+        self._answer.acquire()
 
 
 class Poster:
@@ -156,7 +166,7 @@ class Poster:
             self._count += len(annotations)
             if len(self._waiting) >= self._wanted or self._count >= self._most_a_commit:
                 self._work.notify()
-        mine.done.wait()
+        mine.wait()
         if isinstance(mine.error, StoreUnavailable):
             # one failure, many threads: each raises its own
             raise StoreUnavailable(str(mine.error)) from mine.error
@@ -216,7 +226,7 @@ class Poster:
                 end = start + len(waiting.annotations)
                 waiting.kept = kept[start:end]
                 start = end
-                waiting.done.set()
+                waiting.answered()
 
     def _all_waiting(self) -> list[_Waiting]:
         with self._work:
@@ -230,4 +240,4 @@ class Poster:
     def _fail(group: Iterable[_Waiting], err: Exception) -> None:
         for waiting in group:
             waiting.error = err
-            waiting.done.set()
+            waiting.answered()

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 
 @click.command("match")
 @state_option
-def match_command(state: State) -> None:
+def match_command(state: State) -> int:
     """Match stored objects with lists, areas and events that are new or have changed.
 
     The commands that change them do this by themselves; this one goes on where one was stopped.
     """
     state.must_exist()
-    if not match_now(state):
+    found = match_now(state)
+    if not found:
         say("nothing to do: stored objects are matched with everything that is active")
+    return 1 if any(one.error for one in found) else 0
 
 
 def match_now(state: State, *, background: bool = False) -> Sequence[Matched]:
@@ -65,6 +67,8 @@ def match_now(state: State, *, background: bool = False) -> Sequence[Matched]:
 
 def sentence(one: Matched) -> str:
     """What the matching of one list has found, for people."""
+    if one.error:
+        return f"{one.key.kind} {one.key.list_id} ({one.name}) is left out: {one.error}"
     if not one.name:
         return f"{one.key.kind} {one.key.list_id} is active no more: {one.removed:,} hits removed"
     removed = f", {one.removed:,} old hits removed" if one.removed else ""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +82,11 @@ class Happened:
 def unpack_cones(content: bytes) -> Cones:
     """The cones that `Cones.pack` packed. BadDefinition when the bytes are not that."""
     held = _unpack(content, ("cone_id", "ra", "decl", "radius", "ends", "names"))
-    n = len(held["cone_id"])
+    n = held["cone_id"].size
+    if not all(one.shape == (n,) for name, one in held.items() if name not in ("ends", "names")):
+        raise damaged()
+    if held["ends"].shape != (n + 1,) or int(held["ends"][-1]) != held["names"].size:
+        raise damaged()
     nothing = np.full(n, math.nan)
     return Cones(
         held["cone_id"], held["ra"], held["decl"], held["radius"],
@@ -102,13 +108,13 @@ def unpack_area(content: bytes) -> NDArray[np.uint64]:
 def unpack_event(content: bytes) -> Happened:
     """What `Happened.pack` packed. BadDefinition when the bytes are not that."""
     held = _unpack(content, ("window",))
-    t0, end = held.pop("window").tolist()
-    if "circle" in held:
-        return Happened(t0, end, Circle(*held["circle"].tolist()))
     try:
+        t0, end = held.pop("window").tolist()
+        if "circle" in held:
+            return Happened(t0, end, Circle(*held["circle"].tolist()))
         return Happened(t0, end, SkyMap(**held))
-    except TypeError as err:
-        raise _damaged() from err
+    except (TypeError, ValueError) as err:
+        raise damaged() from err
 
 
 def _pack(**columns: NDArray[Any]) -> bytes:
@@ -131,12 +137,15 @@ def _unpack(content: bytes, needed: tuple[str, ...]) -> dict[str, NDArray[Any]]:
             for name in archive.namelist():
                 with archive.open(name) as file:
                     held[name] = np.lib.format.read_array(file, allow_pickle=False)
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError) as err:
-        raise _damaged() from err
+    # zip files and arrays know many ways to be damaged
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, RuntimeError, OverflowError, MemoryError,
+            SyntaxError, TypeError, struct.error) as err:  # fmt: skip
+        raise damaged() from err
     if not held.keys() >= set(needed):
-        raise _damaged()
+        raise damaged()
     return held
 
 
-def _damaged() -> BadDefinition:
+def damaged() -> BadDefinition:
+    """What is raised when a content cannot be unpacked, or is not there."""
     return BadDefinition("its stored content is damaged: restore the definitions from a copy, or add the file again")

@@ -95,7 +95,8 @@ class LiveSky:
         self._index = SkyIndex()
         #: what is in the index, or (events) can be loaded
         self._lists: dict[ListKey, ActiveList] = {}
-        self._maps: dict[int, tuple[int, LiveEvent]] = {}
+        #: events by number: the content that was read, and what it holds (None: it is damaged)
+        self._maps: dict[int, tuple[int, LiveEvent | None]] = {}
 
     def take_in(self, snapshot: Snapshot) -> None:
         """Make the index that of a snapshot; lists that have been replaced since are taken as they are now."""
@@ -125,9 +126,9 @@ class LiveSky:
             if one.kind == "event":
                 continue  # read when alerts may lie in its window
             content = read_content(self._definitions, one.content_id)
-            if content is None:
-                return read_snapshot(self._definitions)
-            contents[ListKey(one.kind, one.list_id)] = content
+            if content is None and one not in (behind := read_snapshot(self._definitions)).lists:
+                return behind
+            contents[ListKey(one.kind, one.list_id)] = content or b""
         now = self._index
         limits, areas = dict(now.limits), now.areas
         segments: list[ConeSegment] = []
@@ -140,18 +141,15 @@ class LiveSky:
         cones = without(now.cones, [key.list_id for key in gone if key.kind == "watchlist"])
         for key, content in contents.items():
             if key.kind == "area":
-                ranges = _or_nothing(new[key], unpack_area, content)
-                areas = areas if ranges is None else areas.with_area(key.list_id, ranges)
+                areas = or_nothing(new[key], partial(_with_area, areas, key.list_id), content) or areas
                 continue
-            held = _or_nothing(new[key], unpack_cones, content)
-            segment = None if held is None else _or_nothing(new[key], partial(segment_of, key.list_id), held)
-            if held is None or segment is None:
+            unpacked = or_nothing(new[key], partial(_segment, key.list_id), content)
+            if unpacked is None:
                 cones = cones.without(key.list_id)
                 continue
-            segments.append(segment)
-            found = Limits.of(held)
-            if found is not None:
-                limits[key.list_id] = found
+            segments.append(unpacked[0])
+            if unpacked[1] is not None:
+                limits[key.list_id] = unpacked[1]
         cones = ConeIndex.of(segments) if not len(cones) else with_segments(cones, segments)
         versions = {key: one.version for key, one in new.items()}
         self._lists = new
@@ -167,11 +165,11 @@ class LiveSky:
         if held is not None and held[0] == one.content_id:
             return held[1]
         content = read_content(self._definitions, one.content_id)
-        happened = None if content is None else _or_nothing(one, unpack_event, content)
-        if happened is None:
+        if content is None and one not in read_snapshot(self._definitions).lists:
             # replaced since: the next batch has the new one, and matches the objects of this one again
             return None
-        event = LiveEvent(one.list_id, one.name, happened)
+        happened = or_nothing(one, unpack_event, content or b"")
+        event = None if happened is None else LiveEvent(one.list_id, one.name, happened)
         self._maps[one.list_id] = (one.content_id, event)
         return event
 
@@ -200,7 +198,16 @@ def list_name(kind: ListKind, list_id: int) -> str:
     return f"{kind} {list_id}"
 
 
-def _or_nothing(one: ActiveList, unpack: Callable[[T], R], content: T) -> R | None:
+def _segment(list_id: int, content: bytes) -> tuple[ConeSegment, Limits | None]:
+    cones = unpack_cones(content)
+    return segment_of(list_id, cones), Limits.of(cones)
+
+
+def _with_area(areas: AreaIndex, area_id: int, content: bytes) -> AreaIndex:
+    return areas.with_area(area_id, unpack_area(content))
+
+
+def or_nothing(one: ActiveList, unpack: Callable[[T], R], content: T) -> R | None:
     """What is unpacked; None, with a line in the log, when the content is damaged: the other lists go on."""
     try:
         return unpack(content)

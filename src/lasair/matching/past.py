@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lasair.catalogues.healpix import declinations
 from lasair.definitions.content import unpack_area, unpack_cones, unpack_event
 from lasair.definitions.snapshot import ActiveList, Snapshot, read_content, read_snapshot
+from lasair.errors import BadDefinition, StoreUnavailable
 from lasair.filter.database import ALERT
 from lasair.filter.evaluate import OBJECTS, SHERLOCK
 from lasair.filter.react import Tagged
 from lasair.filter.stored import stored_batch, tns_rows
 from lasair.matching.brightness import brightness
 from lasair.matching.hits import Places, area_hits, event_hits, watchlist_hits
-from lasair.matching.live import Limits, LiveEvent, SkyIndex, segment_of
+from lasair.matching.live import Limits, LiveEvent, SkyIndex, list_name, or_nothing, segment_of
 from lasair.matching.stage import EVENTS, WATCHLISTS, host_distance
 from lasair.packets.batch import Columns
 from lasair.packets.ids import object_ids
 from lasair.schema.model import DETECTION, INT_MISSING, POSITION, SURVEYS, TNS_WATCHLIST, Survey
 from lasair.sky.areas import AreaIndex
 from lasair.sky.cones import ConeIndex
-from lasair.stores.hits import ListKey
+from lasair.stores.hits import ListKey, ListState
 from lasair.stores.open import Stores
 from lasair.stores.positions import Positions, survey_of
 from lasair.stores.protocols import Versions
@@ -49,11 +51,17 @@ class Matched(NamedTuple):
     removed: int
     #: objects by step; of events only, since filters run on them
     tagged: Sequence[Tagged]
+    #: why nothing was matched with it, '' when it was
+    error: str = ""
 
 
-def due(snapshot: Snapshot, stores: Stores) -> tuple[list[ActiveList], list[ListKey]]:
-    """What stored objects have yet to be matched with, and lists that are gone and still have hits."""
-    known = stores.objects.lists()
+def due(snapshot: Snapshot, known: Mapping[ListKey, ListState]) -> tuple[list[ActiveList], list[ListKey]]:
+    """What stored objects have yet to be matched with, and lists that are gone and still have hits.
+
+    Parameters
+    ----------
+    known : what the main database knew before the snapshot was read
+    """
     active = {ListKey(one.kind, one.list_id): one for one in snapshot.lists}
     waiting = [
         one
@@ -66,7 +74,8 @@ def due(snapshot: Snapshot, stores: Stores) -> tuple[list[ActiveList], list[List
 
 def waiting_objects(definitions: Path, stores: Stores) -> int:
     """Objects that `match_past` would look at, each as often as there are lists: the length of a progress bar."""
-    waiting, _ = due(read_snapshot(definitions), stores)
+    known = stores.objects.lists()
+    waiting, _ = due(read_snapshot(definitions), known)
     return len(waiting) * sum(stores.objects.count(survey, "objects") for survey in SURVEYS)
 
 
@@ -75,38 +84,74 @@ def match_past(
 ) -> Iterator[Matched]:
     """Match stored objects with all that is due; yields each list when it is done.
 
-    Stopped at any point, it goes on there when it is called again. An edit meanwhile stops the matching of that list;
-    the next call has the new version.
+    Stopped at any point, it goes on there when it is called again. What is edited meanwhile is matched anew.
 
     Parameters
     ----------
     definitions : the database of definitions
     stores : main database, light curves
     contour : percent; objects farther out in an event's map do not hit it
+
+    Raises
+    ------
+    StoreUnavailable
+        A store cannot be read or written; or the main database has newer lists than the definitions, which comes of
+        copies of different times. The other lists are matched then.
     """
-    snapshot = read_snapshot(definitions)
-    waiting, gone = due(snapshot, stores)
-    for key in gone:
-        yield Matched(key, "", 0, stores.objects.remove_list(key), ())
-    # all at once: from here on the pipeline cannot write hits of older versions
-    for one in waiting:
-        stores.objects.begin_list(ListKey(one.kind, one.list_id), one.version)
-    # the TNS first, since distances of events may come from it
-    for one in sorted(waiting, key=lambda o: (o.kind == "event", (o.kind, o.list_id) != _TNS)):
-        found = _match(one, definitions, stores, contour, progress)
-        if found is not None:
-            yield found
+    #: an edit makes another version, so this comes to an end
+    tried: set[tuple[ListKey, int]] = set()
+    removed: set[tuple[ListKey, int]] = set()
+    while True:
+        # before the definitions, so that what it knows is never newer
+        known = stores.objects.lists()
+        snapshot = read_snapshot(definitions)
+        waiting, gone = due(snapshot, known)
+        waiting = [one for one in waiting if (key_of(one), one.version) not in tried]
+        gone = [key for key in gone if (key, known[key].version) not in removed]
+        tried |= {(key_of(one), one.version) for one in waiting}
+        removed |= {(key, known[key].version) for key in gone}
+        if not waiting and not gone:
+            break
+        for key in gone:
+            yield Matched(key, "", 0, stores.objects.remove_list(key, known[key].version), ())
+        # all at once: from here on the pipeline cannot write hits of older versions
+        for one in waiting:
+            stores.objects.begin_list(key_of(one), one.version)
+        # the TNS first, since distances of events may come from it
+        for one in sorted(waiting, key=lambda o: (o.kind == "event", key_of(o) != _TNS)):
+            found = _match(one, definitions, stores, contour, progress)
+            if found is not None:
+                yield found
+    _check_newest(snapshot, known)
+
+
+def key_of(one: ActiveList) -> ListKey:
+    """What the main database calls a list of a snapshot."""
+    return ListKey(one.kind, one.list_id)
+
+
+def _check_newest(snapshot: Snapshot, known: Mapping[ListKey, ListState]) -> None:
+    for one in snapshot.lists:
+        state = known.get(key_of(one))
+        if state is not None and (state.version, state.removed) > (one.version, False):
+            raise StoreUnavailable(
+                f"the main database has hits of a newer {list_name(one.kind, one.list_id)} ({one.name}) than the "
+                "definitions have: restore both from copies of one time"
+            )
 
 
 def _match(
     one: ActiveList, definitions: Path, stores: Stores, contour: float, progress: Progress | None
 ) -> Matched | None:
     """None when the list was edited meanwhile."""
-    key = ListKey(one.kind, one.list_id)
+    key = key_of(one)
     content = read_content(definitions, one.content_id)
-    if content is None:
+    if content is None and one not in read_snapshot(definitions).lists:
         return None
-    sky, low, high = _only(one, content)
+    try:
+        sky, low, high = _only(one, content or b"", contour)
+    except BadDefinition as err:
+        return Matched(key, one.name, 0, 0, (), str(err))
     tagged: list[Tagged] = []
     objects = 0
     place = stores.objects.lists()[key].place
@@ -152,11 +197,12 @@ def hosts_again(
         if one is None or key not in known or known[key].version != one.version:
             continue  # it is matched anew soon, or gone
         content = read_content(definitions, one.content_id)
-        if content is None:
+        happened = None if content is None else or_nothing(one, unpack_event, content)
+        if happened is None:
             continue
         some = np.unique(keys[tagged[ALERT][tagged["mw_id"] == number]])
         at, versions = _stored_places(stores, survey, some)
-        columns = _event(LiveEvent(number, one.name, unpack_event(content)), at, stores, contour)
+        columns = _event(LiveEvent(number, one.name, happened), at, stores, contour)
         stores.objects.put_list_hits(survey, key, one.version, at.keys, versions, columns, known[key].place)
 
 
@@ -185,24 +231,27 @@ def _with_tns(stores: Stores, survey: Survey, keys: NDArray[np.generic]) -> NDAr
     return found
 
 
-def _only(one: ActiveList, content: bytes) -> tuple[SkyIndex, float, float]:
+def _only(one: ActiveList, content: bytes, contour: float) -> tuple[SkyIndex, float, float]:
     """An index of one list alone, and the declinations between which it lies. BadDefinition when it is damaged."""
     if one.kind == "watchlist":
         cones = unpack_cones(content)
-        if not len(cones):
+        if not len(cones) and key_of(one) != _TNS:
             return SkyIndex(), 90.0, -90.0
         reach = cones.radius / 3600.0 + 1e-6
         limits = Limits.of(cones)
-        return (
-            SkyIndex(
-                cones=ConeIndex.of([segment_of(one.list_id, cones)]), limits={one.list_id: limits} if limits else {}
-            ),
-            float((cones.decl - reach).min()),
-            float((cones.decl + reach).max()),
+        sky = SkyIndex(
+            cones=ConeIndex.of([segment_of(one.list_id, cones)]), limits={one.list_id: limits} if limits else {}
         )
+        if key_of(one) == _TNS:
+            # distances change where its cones were, too
+            return sky, -90.0, 90.0
+        return sky, float((cones.decl - reach).min()), float((cones.decl + reach).max())
     if one.kind == "area":
-        return SkyIndex(areas=AreaIndex({one.list_id: unpack_area(content)})), -90.0, 90.0
-    return SkyIndex(events=(LiveEvent(one.list_id, one.name, unpack_event(content)),)), -90.0, 90.0
+        ranges = unpack_area(content)
+        low, high = declinations(ranges[:, 0].astype(np.int64), ranges[:, 1].astype(np.int64))
+        return SkyIndex(areas=AreaIndex({one.list_id: ranges})), low, high
+    event = LiveEvent(one.list_id, one.name, unpack_event(content))
+    return SkyIndex(events=(event,)), *event.happened.localisation.declinations(contour)
 
 
 def _hits(sky: SkyIndex, survey: Survey, chunk: Positions, stores: Stores, contour: float) -> Columns:

@@ -47,6 +47,8 @@ class MatchStage:
     def __init__(self, definitions: Path, stores: Stores, *, contour: float) -> None:
         self._definitions, self._stores, self._contour = definitions, stores, contour
         self._sky = LiveSky(definitions)
+        #: of the events that the last batch was matched with
+        self._windows: dict[int, tuple[float, float]] = {}
 
     def take_in(self, snapshot: Snapshot) -> None:
         """Match with what is active in a snapshot from now on."""
@@ -77,14 +79,16 @@ class MatchStage:
         for _ in range(_MOST_EDITS):
             active = self._sky.index().versions
             hits = {name: batch.tables[name] for name in HITS}
-            stale = objects.put_hits(batch.survey, keys, versions, hits, active)
+            stale = objects.put_hits(batch.survey, keys, versions, hits, active, self._windows)
             if not stale:
                 return
+            # before the definitions: a list that comes back in between has another version then
+            known = objects.lists()
             self._sky.take_in(read_snapshot(self._definitions))
             active = self._sky.index().versions
             for key in stale - active.keys():
                 # somebody has removed it, and is about to say so here too
-                objects.remove_list(key)
+                objects.remove_list(key, known[key].version)
             self._match(batch)
         raise StoreUnavailable(
             "the main database has hits of newer lists than the definitions have: restore both from copies of one time"
@@ -94,6 +98,7 @@ class MatchStage:
         at = places_of(batch)
         seen = at.seen[np.isfinite(at.seen)]
         sky = self._sky.index(*((seen.min(), seen.max()) if len(seen) else ()))
+        self._windows = {one.event_id: (one.happened.t0, one.happened.end) for one in sky.events}
         hits = watchlist_hits(sky, at, lambda alerts: brightness(batch, alerts))
         tns = tns_rows(self._stores, batch.survey, hits)
         if "tns_name" in batch.tables[OBJECTS]:

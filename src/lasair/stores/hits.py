@@ -96,11 +96,13 @@ class HitStore:
         versions: Versions,
         hits: Mapping[str, Columns],
         lists: Mapping[ListKey, int],
+        windows: Mapping[int, tuple[float, float]] | None = None,
     ) -> frozenset[ListKey]:
         """Replace the hits of the objects of a batch by those of their newest alert.
 
         Hits of watchlists and areas that an object has no more are removed, unless `objects` holds a later alert than
-        the batch. A hit of an event stays: of several alerts of one object the newest that hits decides its row.
+        the batch. A hit of an event stays when a later alert lies outside the event's window; of several alerts in it
+        the newest decides.
 
         Parameters
         ----------
@@ -110,6 +112,7 @@ class HitStore:
         hits : 'watchlist_hits', 'area_hits', 'mma_area_hits' -> columns; those left out have no rows
             ``_alert`` is the index into `keys`.
         lists : version of every list that the alerts were matched with; one greater than is known is begun by this
+        windows : first and last time [MJD TAI] of events, by number; of those that are left out all hits stay
 
         Returns
         -------
@@ -133,7 +136,10 @@ class HitStore:
                 rows = {one[: _key_length(kind)]: one for i, one in given[kind] if decides[i]}
                 tns |= _replace(db, survey, kind, names, batch, rows)
             _set_tns_names(db, survey, tns)
-            _put_event_hits(db, survey, given["event"], versions)
+            events = given["event"]
+            if windows:
+                events = _settle_events(db, survey, events, versions, batch, windows)
+            _put_event_hits(db, survey, events, versions)
         return frozenset()
 
     def put_list_hits(
@@ -149,7 +155,8 @@ class HitStore:
         """Write the hits of one list on stored objects, from a chunk of `positions`.
 
         Hits of a watchlist or an area are left out where an alert has changed the object since it was read: the
-        pipeline has put that alert's, with the new list. Hits of the list with older versions stay until `finish_list`.
+        pipeline has put that alert's, with the new list. Hits of the list with older versions stay until `finish_list`;
+        those of the TNS go at once, since distances of hosts are computed from what is there.
 
         Parameters
         ----------
@@ -185,7 +192,8 @@ class HitStore:
                 kept = [one for (_, one), good in zip(rows, current.tolist(), strict=True) if good]
                 db.executemany(upsert(survey, table, _columns(survey, key.kind), (LIST_VERSION,)), kept)
                 if key == _TNS:
-                    _set_tns_names(db, survey, {one[0] for one in kept})
+                    gone = _remove_older(db, survey, key, _number(version), dict(zip(objects, seen, strict=True)))
+                    _set_tns_names(db, survey, gone | {one[0] for one in kept})
             db.execute("UPDATE lists SET place = ? WHERE kind = ? AND list_id = ?", (place, *key))
         return current
 
@@ -215,15 +223,23 @@ class HitStore:
                     db.execute("UPDATE lists SET matched = 1, place = NULL WHERE kind = ? AND list_id = ?", tuple(key))
         return removed
 
-    def remove_list(self, key: ListKey) -> int:
+    def remove_list(self, key: ListKey, version: int | None = None) -> int:
         """Remove a list and all its hits; the number of hits removed.
 
         In several transactions: a list whose removal was stopped is `removed` and not `matched`; remove it again. Only
         a greater version than there was can be begun after it.
+
+        Parameters
+        ----------
+        key : ListKey
+        version : the newest that was known when the list was found to be gone: when there is another now, it came back
+            meanwhile, and stays
         """
         _known_kind(key)
         with self._writing() as db:
             known = db.execute("SELECT version FROM lists WHERE kind = ? AND list_id = ?", tuple(key)).fetchone()
+            if version is not None and known and known[0] >> 1 != version:
+                return 0
             number = (known[0] if known else 0) | 1
             _learn(db, key, number)
         return self._finish(key, number)
@@ -393,6 +409,79 @@ def _replace(
     if kind != "watchlist":
         return set()
     return {one[0] for one in (*rows, *stored) if one[1] == TNS_WATCHLIST}
+
+
+def _settle_events(
+    db: sqlite3.Connection,
+    survey: str,
+    rows: Sequence[tuple[int, _Hit]],
+    versions: Versions,
+    batch: Mapping[Any, tuple[Any, ...]],
+    windows: Mapping[int, tuple[float, float]],
+) -> list[tuple[int, _Hit]]:
+    """The hits of events that no later alert in the window denies; those that the batch denies are removed.
+
+    Parameters
+    ----------
+    rows, versions : hits of all alerts of the batch
+    batch : version of the newest alert of each object in the batch
+    windows : of the events that the batch was matched with
+    """
+    where = table_of(survey, HIT_TABLES["event"][0])
+    place = where.primary_key.index(HIT_TABLES["event"][1])
+    stored = select_in(
+        db,
+        f"SELECT {names_of((*where.primary_key, *VERSION))} FROM {quote(where.physical)}"
+        f" WHERE {quote(row_key(where))} IN ({{keys}})",
+        list(batch),
+    )
+    length = len(where.primary_key)
+    old = {one[:length]: one[length:] for one in stored if one[place] in windows}
+    if not old and not rows:
+        return []
+    known = _object_versions(db, survey, list({one[0] for one in (*old, *(one for _, one in rows))}))
+    newest_of = {name: max(known.get(name, batch[name]), batch[name], key=_order) for name in known.keys() | batch}
+
+    def denied(key: _Hit, by: tuple[Any, ...]) -> bool:
+        """Whether a later alert in the window than that of a hit is the object's newest."""
+        last = newest_of[key[0]]
+        first_mjd, last_mjd = windows.get(key[place], (np.inf, -np.inf))
+        return _order(last) > _order(by) and first_mjd <= _order(last)[0] <= last_mjd
+
+    said = list(zip(*(one.tolist() for one in versions), strict=True))
+    kept = [(i, one) for i, one in rows if not denied(one, said[i])]
+    hit = {one[:length] for _, one in kept}
+    db.executemany(_delete(survey, "event"), [key for key, by in old.items() if key not in hit and denied(key, by)])
+    return kept
+
+
+def _order(version: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A version as it compares: what has no time is older than any."""
+    mjd, alert, n_rows = version
+    unknown = mjd is None or mjd != mjd
+    return (-np.inf if unknown else mjd, INT_MISSING if alert is None else alert, n_rows or 0)
+
+
+def _remove_older(
+    db: sqlite3.Connection, survey: str, key: ListKey, number: int, objects: Mapping[Any, tuple[Any, ...]]
+) -> set[Any]:
+    """Remove what older versions of a list hit of objects that still have these versions; those that it hit."""
+    table, column = HIT_TABLES[key.kind]
+    where = table_of(survey, table)
+    old = [
+        one[:-1]
+        for one in select_in(
+            db,
+            f"SELECT {names_of((*where.primary_key, LIST_VERSION))} FROM {quote(where.physical)}"
+            f" WHERE {quote(row_key(where))} IN ({{keys}}) AND {column} = {key.list_id}",
+            list(objects),
+        )
+        if one[-1] < number
+    ]
+    stored = _object_versions(db, survey, list({one[0] for one in old}))
+    gone = [one for one in old if stored.get(one[0]) == objects[one[0]]]
+    db.executemany(_delete(survey, key.kind), gone)
+    return {one[0] for one in gone}
 
 
 def _put_event_hits(db: sqlite3.Connection, survey: str, rows: Sequence[tuple[int, _Hit]], versions: Versions) -> None:

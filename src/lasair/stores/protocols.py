@@ -123,9 +123,10 @@ class ObjectStore(Protocol):
         versions: Versions,
         hits: Mapping[str, Columns],
         lists: Mapping[ListKey, int],
+        windows: Mapping[int, tuple[float, float]] | None = None,
     ) -> frozenset[ListKey]:
-        """Replace the hits of a batch's objects by those of their newest alert, or write nothing and return the lists
-        of which newer versions are known."""
+        """Replace the hits of a batch's objects by those of their newest alert (of events: in these windows), or write
+        nothing and return the lists of which newer versions are known."""
 
     def begin_list(self, key: ListKey, version: int) -> None:
         """Learn a version of a list: from then on hits computed with an older one are refused."""
@@ -145,8 +146,8 @@ class ObjectStore(Protocol):
     def finish_list(self, key: ListKey, version: int) -> int:
         """Remove hits of older versions of a list and mark stored objects as matched; how many were removed."""
 
-    def remove_list(self, key: ListKey) -> int:
-        """Remove a list and its hits; how many."""
+    def remove_list(self, key: ListKey, version: int | None = None) -> int:
+        """Remove a list and its hits, unless another version than this (None: any) is known; how many."""
 
     def lists(self) -> dict[ListKey, ListState]:
         """What is known of each list, removed ones too."""
