@@ -219,6 +219,43 @@ class MarkStoreContract(ABC):
         assert store.due(100) == []
         store.close()
 
+    def test_what_is_due_can_be_gone_through_once(self, tmp_path: Path) -> None:
+        store = self.open(tmp_path)
+        assert store.last_due() == 0
+        store.annotate([said(one) for one in (1, 2, 3)], NOW)
+        last = store.last_due()
+        store.annotate([said(4)], NOW)
+        after, found = 0, []
+        while some := store.due(2, after=after, upto=last):
+            after = max(one.place for one in some)
+            found += [one.object_id for one in some]
+            store.annotate([said(one.object_id, "VS", explanation=str(len(found))) for one in some], NOW)
+            store.done(some)
+        # what was said of them meanwhile is due still
+        assert found == [1, 2, 3] and [one.object_id for one in store.due(9)] == [1, 2, 3, 4]
+        store.close()
+
+    def test_what_waits_for_an_object_is_due_when_it_has_arrived(self, tmp_path: Path) -> None:
+        store = self.open(tmp_path)
+        name = "ZTF18aaaaaaa"
+        store.annotate([said(1), said(1, "x", "ampel"), said(2), said(name, survey="ztf")], NOW)
+        due = store.due(9)
+        store.annotate([said(2, "VS")], NOW)
+        store.wait(due)
+        # of 2 something was said since
+        assert [(one.object_id, one.topics) for one in store.due(9)] == [(2, ("fink",))]
+        assert store.arrived("lsst", [3, 4]) == store.arrived("ztf", ["ZTF18aaaaaab"]) == store.arrived("lsst", []) == 0
+        store.annotate([said(1, "VS", "FINK")], NOW)
+        assert store.arrived("lsst", [4, 1, 1, 3]) == 2
+        assert [(one.object_id, sorted(one.topics)) for one in store.due(9)] == [(2, ["fink"]), (1, ["FINK", "ampel"])]
+        store.close()
+        store = self.open(tmp_path)
+        assert store.arrived("ztf", [name]) == 1 and store.arrived("ztf", [name]) == 0
+        assert store.due(9)[-1].object_id == name
+        store.done(store.due(9))
+        assert store.due(9) == [] and store.last_due() == 0
+        store.close()
+
     def test_who_is_annotated_again_and_again_does_not_hold_up_others(self, tmp_path: Path) -> None:
         store = self.open(tmp_path)
         store.annotate([said(9)], NOW)

@@ -197,6 +197,15 @@ def _address(value: object) -> str:
     return url
 
 
+def why_no_json(err: ValueError | RecursionError) -> str:
+    """What is wrong with a text that Python's reader of JSON does not take."""
+    if isinstance(err, RecursionError):
+        return "is nested too deep"
+    if isinstance(err, json.JSONDecodeError | UnicodeDecodeError):
+        return f"is not JSON ({str(err)[:100]})"
+    return "holds an integer of thousands of digits; write it as text"
+
+
 def _parsed(text: str) -> Mapping[str, Any]:
     """A classdict from its JSON text; NaN and the infinities, which Python's writer makes, are let through."""
     if len(text) > _CLASSDICT_TEXT:
@@ -209,7 +218,7 @@ def _parsed(text: str) -> Mapping[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as err:
-        raise BadDefinition(f"classdict: is not JSON ({str(err)[:100]})") from err
+        raise BadDefinition(f"classdict: {why_no_json(err)}") from err
     if not isinstance(found, dict):
         _refuse("classdict", f"must be a JSON object, not {type(found).__name__}")
     return found

@@ -252,14 +252,14 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes | None]:
 
 
 def _read(line: bytes | None) -> Annotation:
-    from lasair.annotations.model import from_request
+    from lasair.annotations.model import from_request, why_no_json
 
     if line is None:
         raise BadDefinition(f"has more than {LINE_BYTES:,} bytes")
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as err:
-        raise BadDefinition(f"is not JSON ({str(err)[:100]})") from err
+        raise BadDefinition(why_no_json(err)) from err
     return from_request(found)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lasair.definitions.snapshot import migration_lock
 from lasair.errors import StoreUnavailable
 
 
@@ -67,7 +68,7 @@ def _migrate(connection: Any) -> None:
     if not is_behind():
         return
     # two daemons that start together would both make the tables
-    with _alone(Path(f"{connection.settings_dict['NAME']}.lock")):
+    with _alone(migration_lock(connection.settings_dict["NAME"])):
         if is_behind():
             call_command("migrate", verbosity=0, interactive=False)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -26,8 +28,8 @@ TAG_TABLE = "definitions_tag"
 CONTENT_TABLE = "definitions_content"
 PIECE_TABLE = "definitions_contentpiece"
 
-#: Longest wait for a writer [s].
-_TIMEOUT_S = 10.0
+#: Longest wait for a writer, and for one who makes the tables anew [s].
+_TIMEOUT_S, _MIGRATION_S = 10.0, 60.0
 
 
 class ActiveFilter(NamedTuple):
@@ -148,6 +150,11 @@ def read_snapshot(path: Path) -> Snapshot:
     return _reading(path, _snapshot, Snapshot(_digest([]), ()))
 
 
+def migration_lock(path: Path | str) -> Path:
+    """The file beside the database that whoever makes its tables holds."""
+    return Path(f"{path}.lock")
+
+
 def read_content(path: Path, content_id: int) -> bytes | None:
     """What a list of a snapshot is made of; None when it has been replaced since. Errors as `read_snapshot`."""
 
@@ -175,16 +182,35 @@ def _reading(path: Path, read: Callable[[sqlite3.Connection], R], nothing: R) ->
     """What a reader finds in the file; `nothing` when no definition was ever made."""
     if not path.exists():
         return nothing
+    mode = "ro"
     try:
-        return _read(path, "ro", read, nothing)
+        return _read(path, mode, read, nothing)
     except (sqlite3.Error, UnicodeDecodeError) as err:
-        if getattr(err, "sqlite_errorname", "") not in _HOT_JOURNAL:
+        if getattr(err, "sqlite_errorname", "") in _HOT_JOURNAL:
+            # A writer was killed half-way: only a connection that may write can undo what it left.
+            mode = "rw"
+        elif "no such" not in str(err) or not _migrated(path):
             raise _unavailable(path, err) from err
-    # A writer was killed half-way: only a connection that may write can undo what it left.
     try:
-        return _read(path, "rw", read, nothing)
+        return _read(path, mode, read, nothing)
     except (sqlite3.Error, UnicodeDecodeError) as err:
         raise _unavailable(path, err) from err
+
+
+def _migrated(path: Path) -> bool:
+    """Wait for a process that makes the tables or brings them up to date, step by step; whether there is none now."""
+    end = time.monotonic() + _MIGRATION_S
+    try:
+        with migration_lock(path).open("rb") as file:
+            while time.monotonic() < end:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    return True
+                except BlockingIOError:
+                    time.sleep(0.02)
+    except OSError:
+        pass  # nobody has ever made tables here
+    return False
 
 
 def _read(path: Path, mode: str, read: Callable[[sqlite3.Connection], R], nothing: R) -> R:

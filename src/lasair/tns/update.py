@@ -258,6 +258,8 @@ def _files_in(path: Path) -> list[Path]:
     try:
         if path.is_dir():
             found = [one for one in path.iterdir() if one.name.lower().endswith((".csv", ".zip")) and one.is_file()]
+            if not found:
+                raise NotFound(f"{path}: there is no .csv or .zip file in this folder; is it the right one?")
             # names of TNS begin alike and end in the date, so this is the order of time; the whole list comes first
             return sorted(found, key=lambda one: (not one.name.startswith(f"{STEM}."), one.name))
         if path.exists():

@@ -245,3 +245,16 @@ def test_any_text_as_classdict_or_url(text: str) -> None:
             assert str(err).startswith(f"{field}: ")
             continue
         assert made == check(made)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "is not JSON"),
+        ('{"a": ' + "9" * 5000 + "}", "thousands of digits; write it as text"),
+        ("[" * 16_000, "nested too deep"),
+    ],
+)
+def test_what_is_wrong_with_a_text_is_said_in_our_words(text: str, why: str) -> None:
+    with pytest.raises(BadDefinition, match=f"^classdict: .*{why}"):
+        from_request({"topic": "t", "objectId": 5, "classification": "c", "classdict": text})

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import zipfile
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,3 +66,28 @@ def test_what_was_not_packed_here_is_refused(unpack: object) -> None:
             unpack(damaged)  # type: ignore[operator]
     with pytest.raises(BadDefinition, match="damaged"):
         unpack_event(whole)
+
+
+@given(st.data())
+def test_damage_is_one_error(data: st.DataObject) -> None:
+    place = SkyMap(np.array([0, 1]), np.array([3, 4]), np.array([1.0, 2.0]))
+    for unpack, good in (
+        (unpack_cones, cones(["a", "b"], [18.0, np.nan]).pack()),
+        (unpack_area, pack_area(np.array([[0, 4]], np.uint64))),
+        (unpack_event, Happened(1.0, 2.0, place).pack()),
+        (unpack_event, Happened(1.0, 2.0, Circle(10.0, -5.0, 2.0, 0.9)).pack()),
+    ):
+        bad = bytearray(good)
+        at = data.draw(st.integers(0, len(bad) - 1))
+        bad[at : at + data.draw(st.integers(1, 40))] = data.draw(st.binary(max_size=40))
+        with suppress(BadDefinition):
+            unpack(bytes(bad))
+
+
+def test_columns_that_do_not_belong_together_are_damage() -> None:
+    held = cones(["a", "b"])
+    for name, values in (("ra", held.ra[:1]), ("cone_id", np.int64(3)), ("radius", np.ones((2, 2)))):
+        with pytest.raises(BadDefinition, match="damaged"):
+            unpack_cones(replace(held, **{name: values}).pack())
+    with pytest.raises(BadDefinition, match="damaged"):
+        unpack_cones(replace(held, names=PackedNames.of(["a"])).pack())

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import fcntl
+import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +23,7 @@ from lasair.definitions.snapshot import (
     FILTER_TABLE,
     SOURCES,
     ActiveFilter,
+    migration_lock,
     read_content,
     read_snapshot,
 )
@@ -134,6 +140,30 @@ database.execute("CREATE TABLE filler (x)")
 database.executemany("INSERT INTO filler VALUES (?)", [("x" * 4000,)] * 200)
 os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+def test_while_the_tables_are_made(tmp_path: Path) -> None:
+    """A run that looks at that moment waits, for it would end otherwise."""
+    made = new_definitions(tmp_path / "made")
+    edit.activate(edit.add_filter(ONE).name)
+    disconnect()
+    path = tmp_path / "definitions.db"
+    with closing(sqlite3.connect(path)) as half:
+        half.execute(f"CREATE TABLE {FILTER_TABLE} (id INTEGER)")
+    locked = threading.Event()
+
+    def make() -> None:
+        with migration_lock(path).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            locked.set()
+            time.sleep(0.2)
+            shutil.copyfile(made, path)
+
+    maker = threading.Thread(target=make)
+    maker.start()
+    locked.wait()
+    assert len(read_snapshot(path).filters) == 1
+    maker.join()
 
 
 def test_after_a_killed_writer(database: Path) -> None:
