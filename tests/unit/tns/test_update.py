@@ -217,7 +217,7 @@ def test_addresses(mirror: TnsMirror, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="there is no such file or folder"):
         update(mirror, str(tmp_path / "none"), Credentials(), now=NOW)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(NotFound, match="there is no .csv or .zip file in this folder"):
+    with pytest.raises(NotFound, match=r"there is no \.csv or \.zip file in this folder"):
         update(mirror, str(tmp_path / "empty"), Credentials(), now=NOW)
     with pytest.raises(BadDefinition, match="tns_api_key"):
         update(mirror, "https://www.wis-tns.org/x/", Credentials(), now=NOW)
