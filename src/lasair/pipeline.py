@@ -23,6 +23,7 @@ from lasair.ledger.store import Ledger, utc_night
 from lasair.matching.stage import NOT_KEPT, MatchStage
 from lasair.packets.batch import AlertBatch, Columns, Message
 from lasair.packets.decode import decode
+from lasair.packets.ids import object_names
 from lasair.packets.schemas import SchemaSource
 from lasair.schema.model import INT_MISSING
 from lasair.sherlock.stage import sherlock_stage
@@ -101,9 +102,12 @@ class Pipeline:
         return committed
 
     def react(self) -> Counts:
-        """Run filters that wait for annotations where some have arrived; what they matched and delivered."""
-        with self._timed("annotations"):
-            return self._reactor.annotations()
+        """Run filters where annotations or an event have arrived; what they matched and delivered."""
+        counts = Counts()
+        with self._timed("reactions"):
+            counts.add(self._reactor.annotations())
+            counts.add(self._reactor.events())
+        return counts
 
     def fit(self, stop: Sequence[int] = ()) -> None:
         """Make the fits that are due, when nobody waits for a notification; ends early when `stop` gets an item."""
@@ -172,6 +176,8 @@ class Pipeline:
             if name not in NOT_KEPT:
                 self._stores.objects.put(batch.survey, name, _decided_by_alert(name, columns), versions)
         self._matches.keep(batch, versions)
+        # annotations of objects that were not stored yet: now filters can hear of them
+        self._stores.marks.arrived(batch.survey, object_names(batch.survey, batch.alerts["object_id"]).tolist())
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

@@ -14,7 +14,7 @@ from lasair.cli.state import State, state_option
 from lasair.errors import NotPermitted
 
 if TYPE_CHECKING:
-    from lasair.filter.react import Reactor, Tagged
+    from lasair.filter.react import Reactor
     from lasair.ledger.model import Counts
     from lasair.matching.past import Matched
 
@@ -59,9 +59,13 @@ def match_now(state: State, *, background: bool = False) -> Sequence[Matched]:
             for one in match_past(state.definitions, stores, contour=state.settings.event_contour, progress=advance):
                 found.append(one)
                 say(sentence(one))
-    tagged = [some for one in found for some in one.tagged]
-    if tagged:
-        _tell_filters(state, tagged)
+        untold = stores.objects.untold_events()
+    if untold:
+        _react(
+            state,
+            lambda reactor: reactor.events(),
+            "a run holds the state: it runs the filters that ask for events after its batch",
+        )
     return found
 
 
@@ -78,14 +82,6 @@ def sentence(one: Matched) -> str:
 def react_now(state: State) -> None:
     """Run filters that wait for annotations; a pipeline at work does it instead, after its batch."""
     _react(state, lambda reactor: reactor.annotations(), "a run holds the state: it runs the filters after its batch")
-
-
-def _tell_filters(state: State, tagged: Sequence[Tagged]) -> None:
-    _react(
-        state,
-        lambda reactor: reactor.events(tagged),
-        "a run holds the state: filters see the event with the next alerts of these objects",
-    )
 
 
 def _react(state: State, act: Callable[[Reactor], Counts], busy: str) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lasair.config import Settings
 from lasair.definitions.snapshot import ActiveFilter, Snapshot, read_snapshot
@@ -18,9 +16,9 @@ from lasair.filter.evaluate import FilterStage
 from lasair.filter.stored import filter_stored, stored_batch
 from lasair.ledger.model import Committed, Counts, Outcome
 from lasair.ledger.store import Ledger
-from lasair.packets.ids import object_id
+from lasair.packets.ids import object_id, object_ids
 from lasair.query.compile import CompiledQuery, compile_query
-from lasair.schema.model import Survey
+from lasair.schema.model import SURVEYS, Survey
 from lasair.stores.marks import Due
 from lasair.stores.open import Stores
 
@@ -31,13 +29,6 @@ CHUNK = 1000
 
 #: Ends of the tables' names in the databases.
 _EVENTS = "_mma_area_hits"
-
-
-class Tagged(NamedTuple):
-    """Objects of one survey that an event has tagged."""
-
-    survey: Survey
-    object_ids: NDArray[np.int64]
 
 
 class Reactor:
@@ -84,9 +75,12 @@ class Reactor:
             marks.done(due)
         return counts
 
-    def events(self, tagged: Iterable[Tagged]) -> Counts:
-        """Run the filters that ask for events on objects that an event has tagged; what they matched and delivered."""
+    def events(self) -> Counts:
+        """Run the filters that ask for events on objects that a new one has tagged; what they matched and delivered."""
         counts = Counts()
+        objects = self._stores.objects
+        if not (untold := objects.untold_events()):
+            return counts
         snapshot = read_snapshot(self._definitions)
         asking = [
             one
@@ -95,12 +89,15 @@ class Reactor:
             and isinstance(query := self._query(one), CompiledQuery)
             and any(table.endswith(_EVENTS) for table in query.physical)
         ]
-        for some in tagged:
-            filters = [one for one in asking if one.survey == some.survey]
-            ids = some.object_ids.tolist() if filters else []
-            for start in range(0, len(ids), CHUNK):
-                chunk = ids[start : start + CHUNK]
-                counts.add(self._run(filters, asking, snapshot, some.survey, chunk, partition="events")[1])
+        for event_id, version in untold:
+            for survey in SURVEYS:
+                filters = [one for one in asking if one.survey == survey]
+                after: int | str | None = None
+                while filters and (keys := objects.event_objects(survey, event_id, after, CHUNK)):
+                    after = keys[-1]
+                    ids = object_ids(survey, np.array(keys)).tolist()
+                    counts.add(self._run(filters, asking, snapshot, survey, ids, partition="events")[1])
+            objects.event_told(event_id, version)
         return counts
 
     def _waiting_filters(self, snapshot: Snapshot) -> dict[tuple[Survey, frozenset[str]], list[ActiveFilter]]:
@@ -139,14 +136,14 @@ class Reactor:
         among: Sequence[ActiveFilter],
         snapshot: Snapshot,
         survey: Survey,
-        object_ids: Sequence[int],
+        wanted: Sequence[int],
         *,
         partition: str,
     ) -> tuple[Sequence[int], Counts]:
         """The objects that are stored, and what filters matched among them."""
-        if not object_ids:
+        if not wanted:
             return (), Counts()
-        batch = stored_batch(self._stores, survey, object_ids)
+        batch = stored_batch(self._stores, survey, wanted)
         if not len(batch):
             return (), Counts()
         done = filter_stored(

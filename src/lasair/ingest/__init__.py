@@ -52,6 +52,11 @@ def keep_lightcurves(batch: AlertBatch, store: LightcurveStore) -> PutResult:
     """Merge the rows of the batch into the light curves of objects and movers."""
     # ZTF's movers have an objectId like everything else
     movers = (batch.alerts["is_mover"] == 1) & (batch.survey == "lsst")
+    movers &= batch.alerts["ss_object_id"] != INT_MISSING
+    # an ssSource without an id says that it moves, not which one it is: nothing to keep its light curve under
+    nameless = ~movers & (batch.alerts["object_id"] == INT_MISSING)
+    if nameless.any():
+        return keep_lightcurves(batch.select(~nameless), store) if not nameless.all() else PutResult(0, 0)
     if not movers.any():
         return _put(batch, batch.survey, "object_id", store)
     if movers.all():

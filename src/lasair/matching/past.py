@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,6 @@ from lasair.definitions.snapshot import ActiveList, Snapshot, read_content, read
 from lasair.errors import BadDefinition, StoreUnavailable
 from lasair.filter.database import ALERT
 from lasair.filter.evaluate import OBJECTS, SHERLOCK
-from lasair.filter.react import Tagged
 from lasair.filter.stored import stored_batch, tns_rows
 from lasair.matching.brightness import brightness
 from lasair.matching.hits import Places, area_hits, event_hits, watchlist_hits
@@ -49,8 +48,6 @@ class Matched(NamedTuple):
     objects: int
     #: hits of an earlier version, or of a list that is gone, that were removed
     removed: int
-    #: objects by step; of events only, since filters run on them
-    tagged: Sequence[Tagged]
     #: why nothing was matched with it, '' when it was
     error: str = ""
 
@@ -113,7 +110,7 @@ def match_past(
         if not waiting and not gone:
             break
         for key in gone:
-            yield Matched(key, "", 0, stores.objects.remove_list(key, known[key].version), ())
+            yield Matched(key, "", 0, stores.objects.remove_list(key, known[key].version))
         # all at once: from here on the pipeline cannot write hits of older versions
         for one in waiting:
             stores.objects.begin_list(key_of(one), one.version)
@@ -151,8 +148,7 @@ def _match(
     try:
         sky, low, high = _only(one, content or b"", contour)
     except BadDefinition as err:
-        return Matched(key, one.name, 0, 0, (), str(err))
-    tagged: list[Tagged] = []
+        return Matched(key, one.name, 0, 0, str(err))
     objects = 0
     place = stores.objects.lists()[key].place
     begun = SURVEYS.index(survey_of(place)) if place is not None else 0
@@ -170,12 +166,10 @@ def _match(
             if named is not None:
                 named[hit] = True
                 hosts_again(definitions, stores, survey, chunk.keys[named], contour=contour)
-            if one.kind == "event" and len(hit):
-                tagged.append(Tagged(survey, object_ids(survey, chunk.keys[hit])))
             if progress is not None:
                 progress(len(chunk.keys))
             after = chunk.place
-    return Matched(key, one.name, objects, stores.objects.finish_list(key, one.version), tagged)
+    return Matched(key, one.name, objects, stores.objects.finish_list(key, one.version))
 
 
 def hosts_again(

@@ -220,8 +220,40 @@ class HitStore:
         if whole:
             with self._writing() as db:
                 if _is_current(db, key, number):
-                    db.execute("UPDATE lists SET matched = 1, place = NULL WHERE kind = ? AND list_id = ?", tuple(key))
+                    told = key.kind != "event" or bool(number & 1)
+                    db.execute(
+                        "UPDATE lists SET matched = 1, place = NULL, told = ? WHERE kind = ? AND list_id = ?",
+                        (told, *key),
+                    )
         return removed
+
+    def untold_events(self) -> list[tuple[int, int]]:
+        """(event, version) of those that stored objects were matched with, but filters have not run on since."""
+        with self._lock, guarded(self._path):
+            found = self._db.execute(
+                "SELECT list_id, version FROM lists WHERE kind = 'event' AND matched AND NOT told ORDER BY list_id"
+            ).fetchall()
+        return [(list_id, number >> 1) for list_id, number in found]
+
+    def event_objects(self, survey: str, event_id: int, after: int | str | None, limit: int) -> list[int | str]:
+        """The next objects that an event has tagged, ascending, after one of them."""
+        where = table_of(survey, HIT_TABLES["event"][0])
+        key = quote(row_key(where))
+        condition, values = ("", []) if after is None else (f" AND {key} > ?", [after])
+        with self._lock, guarded(self._path):
+            found = self._db.execute(
+                f"SELECT {key} FROM {quote(where.physical)} WHERE mw_id = ?{condition} ORDER BY {key} LIMIT ?",
+                (event_id, *values, limit),
+            ).fetchall()
+        return [row[0] for row in found]
+
+    def event_told(self, event_id: int, version: int) -> None:
+        """Filters have run on the objects of an event; nothing when it has another version by now."""
+        with self._writing() as db:
+            db.execute(
+                "UPDATE lists SET told = 1 WHERE kind = 'event' AND list_id = ? AND version = ?",
+                (event_id, _number(version)),
+            )
 
     def remove_list(self, key: ListKey, version: int | None = None) -> int:
         """Remove a list and all its hits; the number of hits removed.

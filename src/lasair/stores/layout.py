@@ -38,6 +38,8 @@ LISTS = {
     "version": "INTEGER NOT NULL",
     "matched": "INTEGER NOT NULL DEFAULT 0",
     "place": "BLOB",
+    # of events: whether filters have run on the objects that it tagged when it was matched
+    "told": "INTEGER NOT NULL DEFAULT 1",
 }
 
 #: SQL of the time of a write, as the schema's timestamps have it.

@@ -149,6 +149,15 @@ class ObjectStore(Protocol):
     def remove_list(self, key: ListKey, version: int | None = None) -> int:
         """Remove a list and its hits, unless another version than this (None: any) is known; how many."""
 
+    def untold_events(self) -> list[tuple[int, int]]:
+        """(event, version) of those matched with stored objects on which filters have not run since."""
+
+    def event_objects(self, survey: str, event_id: int, after: int | str | None, limit: int) -> list[int | str]:
+        """The next objects that an event has tagged, ascending, after one of them."""
+
+    def event_told(self, event_id: int, version: int) -> None:
+        """Filters have run on the objects of an event."""
+
     def lists(self) -> dict[ListKey, ListState]:
         """What is known of each list, removed ones too."""
 
@@ -192,8 +201,17 @@ class MarkStore(Protocol):
     def rows(self, survey: Survey, table: MarkTable, keys: Sequence[int | str]) -> Columns:
         """Rows of `annotations` or `tag_hits` as columns, with ``_alert``, the index into `keys`."""
 
-    def due(self, limit: int) -> list[Due]:
-        """Objects with annotations that filters have not heard of, oldest first."""
+    def due(self, limit: int, *, after: int = 0, upto: int | None = None) -> list[Due]:
+        """Objects with annotations that filters have not heard of, oldest first, between two places of the queue."""
+
+    def last_due(self) -> int:
+        """The last place of the queue, 0 when nothing is due."""
+
+    def wait(self, dues: Iterable[Due]) -> None:
+        """These objects are not stored yet: they are due again once `arrived` names them."""
+
+    def arrived(self, survey: Survey, keys: Sequence[int | str]) -> int:
+        """These objects are stored now; how many annotations waited for them."""
 
     def done(self, dues: Iterable[Due]) -> None:
         """Filters have heard of these; what came since stays due."""

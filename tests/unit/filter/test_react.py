@@ -19,11 +19,12 @@ from lasair.definitions import edit, people
 from lasair.definitions.filter_file import FilterFile
 from lasair.definitions.transactions import user_named
 from lasair.filter.evaluate import feature_stage
-from lasair.filter.react import CHUNK, Reactor, Tagged
+from lasair.filter.react import CHUNK, Reactor
 from lasair.ingest import keep_lightcurves
 from lasair.ledger.model import Counts
 from lasair.ledger.store import Ledger
 from lasair.schema.model import Survey
+from lasair.stores.hits import ListKey
 from lasair.stores.open import Stores, open_stores
 from lasair.stores.protocols import Versions
 from tests.support.batches import lsst_batch
@@ -287,7 +288,20 @@ def test_an_event_runs_the_filters_that_ask_for_events(world: World) -> None:
     activate(replace(SAID, name="Said", tables="objects, mma", select="objects.diaObjectId", where="", trigger="alert"))
     activate(replace(SAID, name="Other", tables="objects", select="diaObjectId", where="", trigger="alert"))
     world.store(1)
-    ids = np.array([1, 2], np.int64)
-    assert world.reactor.events([Tagged("lsst", ids)]) == Counts()  # no hit is stored
-    assert world.delivered() == [] and world.delivered("Other") == []
+    objects, key = world.stores.objects, ListKey("event", 5)
+    ids, one, nothing = np.array([1], np.int64), np.array([1.0]), np.array([np.nan])
+    hits = {
+        "_alert": np.array([0]), "diaObjectId": ids, "mw_id": np.array([5]), "event": np.array(["S1"]),
+        "contour": one, "distance": nothing, "probdens2": one, "probdens3": nothing,
+    }  # fmt: skip
+    for version in (1, 2):
+        objects.begin_list(key, version)
+        objects.put_list_hits("lsst", key, version, ids, Versions(one, ids, ids), hits, None)
+        # not matched to its end, so that nothing is told half
+        assert world.reactor.events() == Counts()
+        objects.finish_list(key, version)
+        told = world.reactor.events()
+        assert (told.matched, told.delivered, told.already_delivered) == (1, version == 1, version == 2)
+        assert world.reactor.events() == Counts()
+    assert len(world.delivered()) == 1 and world.delivered("Other") == []
     assert world.ledger.audit() == []

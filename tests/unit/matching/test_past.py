@@ -12,7 +12,6 @@ from lasair.catalogues.sky import Sky
 from lasair.definitions import lists
 from lasair.matching import past
 from lasair.matching.past import Matched, hosts_again, waiting_objects
-from lasair.packets.ids import object_id
 from lasair.sky.cosmology import luminosity_distance_mpc
 from lasair.sky.skymap import Circle, SkyMap
 from lasair.stores.hits import ListKey
@@ -62,7 +61,7 @@ def test_all_stored_objects_are_matched(many: World) -> None:
     assert waiting_objects(many.definitions, many.stores) == 44
     seen: list[int] = []
     found = many.past(progress=seen.append)
-    assert found == [Matched(ListKey("watchlist", number), "a", 15, 0, [])]
+    assert found == [Matched(ListKey("watchlist", number), "a", 15, 0)]
     assert many.cones_hit() == [(i, number, 0) for i in range(15, 26)]
     assert len(many.rows("watchlist_hits", "ztf")) == 4
     # only the declinations of the list are looked at
@@ -203,14 +202,17 @@ def test_objects_detected_in_the_window_hit_an_event(world: World, times: list[f
     world.event("S1", T0, RING)
     (done,) = world.past()
     assert [one["diaObjectId"] for one in world.rows("mma_area_hits")] == [1] * hit
-    assert [one.object_ids.tolist() for one in done.tagged] == [[1]] * hit
+    assert done.objects == hit
+    assert world.stores.objects.event_objects("lsst", done.key.list_id, None, 10) == [1] * hit
+    assert world.stores.objects.untold_events() == [(done.key.list_id, 1)]
 
 
 def test_an_event_of_objects_of_ztf(many: World) -> None:
     many.event("S1", T0 - 15, RING)
     (done,) = many.past()
-    ours = [object_id("ztf", f"ZTF20aaaaaa{i}") for i in "abcd"]
-    assert [one.object_ids.tolist() for one in done.tagged if one.survey == "ztf"] == [ours]
+    ours = [f"ZTF20aaaaaa{i}" for i in "abcd"]
+    found = [many.stores.objects.event_objects("ztf", done.key.list_id, after, 2) for after in (None, ours[1], ours[3])]
+    assert found == [ours[:2], ours[2:], []]
     assert [round(one["contour"], 6) for one in many.rows("mma_area_hits", "ztf")] == [0.0] * 4
 
 
